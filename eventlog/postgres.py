@@ -1,0 +1,310 @@
+"""The event log on PostgreSQL: psycopg in binary, one statement per append, one connection per log object."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
+from psycopg.types.numeric import Int8BinaryLoader
+
+from eventlog import lease, queries, reading
+from eventlog.batch import Batch, prepare, require_account
+from eventlog.chain import EPOCH_US
+from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
+from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
+from eventlog.failures import FORGOTTEN, TRANSIENT, is_away, translated
+from eventlog.reading import Stored
+from eventlog.schema import check_revision, ensure_partitions
+from eventlog.statements import Shape, append_parameters, append_sql, shape_of
+
+PATIENCE_S = 10.0
+RECONNECT_PAUSE_S = 0.05
+TRANSIENT_ATTEMPTS = 3
+PREPARED_LIMIT = 64
+# Without these a peer that vanished would block a statement for hours.
+NETWORK = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+           "tcp_user_timeout": 10_000}  # fmt: skip
+SETTINGS = (
+    "SET default_transaction_isolation = 'read committed'",
+    "SET statement_timeout = '30s'",
+    "SET lock_timeout = '5s'",
+    # The statements are the same for every value; planning each time would cost more than running them.
+    "SET plan_cache_mode = force_generic_plan",
+    "SET jit = off",
+)
+Connection = psycopg.Connection[Any]
+T = TypeVar("T")
+
+
+class PostgresLog:
+    """An EventLog in PostgreSQL. Threads may share it, but each statement waits for the one before."""
+
+    def __init__(
+        self, conninfo: str, *, lease_ttl_s: float = lease.TTL_S, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._conninfo = conninfo
+        self._lease_ttl_s = lease_ttl_s
+        self._patience_s = patience_s
+        self._lock = threading.RLock()
+        self._prepared: dict[Shape, bytes] = {}
+        self._closed = False
+        self._connection = self._connect()
+
+    # Connection
+
+    def _connect(self) -> Connection:
+        """Connect, with patience while the server restarts. Raises DatabaseAway."""
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self._open()
+            except psycopg.Error as error:
+                if not is_away(error) or time.monotonic() > deadline:
+                    raise DatabaseAway(f"cannot connect to the database of the log: {error}") from error
+                time.sleep(RECONNECT_PAUSE_S)
+
+    def _open(self) -> Connection:
+        given = psycopg.conninfo.conninfo_to_dict(self._conninfo)
+        options: dict[str, Any] = {**NETWORK, **given}
+        connection: Connection = psycopg.connect(autocommit=True, **options)
+        try:
+            for statement in SETTINGS:
+                connection.execute(statement)
+            check_revision(connection)
+        except BaseException:
+            connection.close()
+            raise
+        connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
+        self._prepared = {}
+        return connection
+
+    def _usable(self) -> Connection:
+        if self._closed:
+            raise DatabaseAway("this log object was closed")
+        if self._connection.closed or self._connection.broken:
+            self._connection.close()
+            self._connection = self._connect()
+        return self._connection
+
+    def _repeatable(self, account: str, work: Callable[[Connection], T]) -> T:
+        """Run what may safely run twice, again after a lost connection or a transient failure."""
+        with self._lock:
+            for attempt in range(TRANSIENT_ATTEMPTS):
+                try:
+                    return work(self._usable())
+                except psycopg.Error as error:
+                    last = attempt == TRANSIENT_ATTEMPTS - 1
+                    if last or not (is_away(error) or error.sqlstate in TRANSIENT):
+                        raise translated(error, account) from error
+                    if is_away(error):
+                        self._connection.close()
+            raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _rows(self, account: str, query: str, values: Sequence[object]) -> list[Any]:
+        return self._repeatable(
+            account, lambda c: c.execute(query, values, binary=True, prepare=True).fetchall()
+        )
+
+    def _row(self, account: str, query: str, values: Sequence[object]) -> Any:
+        rows = self._rows(account, query, values)
+        return rows[0] if rows else None
+
+    def close(self) -> None:
+        """Close the connection. The log itself is untouched."""
+        with self._lock:
+            self._closed = True
+            self._connection.close()
+
+    # Heads and leases
+
+    def heads(self) -> list[Head]:
+        """Heads of all accounts, sorted by account id."""
+        return [_head(row) for row in self._rows("*", queries.HEADS, ())]
+
+    def head(self, account: str) -> Head | None:
+        """The head of one account, or None if the account has no log."""
+        row = self._row(account, queries.HEAD, (shard_of(account), account))
+        return _head(row) if row else None
+
+    def acquire(self, account: str, owner: str) -> Head:
+        """Become the writer. Raises LeaseHeld; an owner provably dead on this machine does not count."""
+        require_account(account)
+        return _head(self._repeatable(account, lambda c: lease.acquire(c, account, owner, self._lease_ttl_s)))
+
+    def renew(self, account: str, owner: str) -> None:
+        """Prolong the lease. Raises Fenced when it was lost."""
+        self._repeatable(account, lambda c: lease.renew(c, account, owner, self._lease_ttl_s))
+
+    def release(self, account: str, owner: str) -> None:
+        """Give the lease back, if it is still ours."""
+        self._repeatable(account, lambda c: lease.release(c, account, owner))
+
+    def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
+        """Make room for the months from that of `first_day` on; return the partitions created."""
+        return self._repeatable("*", lambda c: ensure_partitions(c, first_day, months))
+
+    # Append
+
+    def append(self, head: Head, steps: Sequence[StepRecord]) -> Head:
+        """Store all steps or none, in one statement, and return the new head."""
+        if not steps:
+            return head
+        batch = prepare(head, steps)
+        with self._lock:
+            return self._append(batch)
+
+    def _append(self, batch: Batch) -> Head:
+        deadline = time.monotonic() + self._patience_s
+        failures = 0
+        while True:
+            try:
+                if self._store(batch):
+                    return batch.after
+                return self._after_no_match(batch)
+            except psycopg.Error as error:
+                failures += 1
+                if is_away(error):
+                    if time.monotonic() > deadline:
+                        raise translated(error, batch.before.account) from error
+                    if self._was_committed(batch, deadline):
+                        return batch.after
+                elif error.sqlstate == FORGOTTEN and failures < TRANSIENT_ATTEMPTS:
+                    self._prepared = {}
+                elif error.sqlstate not in TRANSIENT or failures >= TRANSIENT_ATTEMPTS:
+                    raise translated(error, batch.before.account) from error
+
+    def _store(self, batch: Batch) -> bool:
+        """Run the append statement; False if the head did not match."""
+        wire = self._usable().pgconn
+        shape = shape_of(batch)
+        name = self._prepared.get(shape)
+        if name is None:
+            if len(self._prepared) >= PREPARED_LIMIT:
+                shape = shape.in_arrays()
+            name = self._prepare(wire, shape)
+        parameters = append_parameters(batch, shape)
+        # psycopg declares its parameters without the None that it accepts for NULL.
+        values = cast("list[bytes]", parameters)
+        result = wire.exec_prepared(name, values, [pq.Format.BINARY] * len(values), pq.Format.BINARY)
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise error_from_result(result, encoding="utf-8")
+        return result.ntuples == 1
+
+    def _prepare(self, wire: pq.abc.PGconn, shape: Shape) -> bytes:
+        name = self._prepared.get(shape)
+        if name is None:
+            name = f"append{len(self._prepared)}".encode()
+            result = wire.prepare(name, append_sql(shape).encode())
+            if result.status != pq.ExecStatus.COMMAND_OK:
+                raise error_from_result(result, encoding="utf-8")
+            self._prepared[shape] = name
+        return name
+
+    def _locked_head(self, account: str) -> tuple[int, bytes, int] | None:
+        """(seq, chain, epoch), after any older statement on this head has ended."""
+        row: tuple[int, bytes, int] | None = self._row(
+            account, queries.HEAD_FOR_UPDATE, (shard_of(account), account)
+        )
+        return row
+
+    def _after_no_match(self, batch: Batch) -> Head:
+        """The head did not match: an earlier attempt stored this very batch, or we are fenced."""
+        found = self._locked_head(batch.before.account)
+        if found == _mark(batch.after):
+            return batch.after
+        raise _fenced(batch, found)
+
+    def _was_committed(self, batch: Batch, deadline: float) -> bool:
+        """After a lost connection: stored (True), not stored (False), or overtaken (Fenced)."""
+        self._connection.close()
+        found: tuple[int, bytes, int] | None = None
+        while True:
+            try:
+                found = self._locked_head(batch.before.account)
+                break
+            except DatabaseAway:
+                if time.monotonic() > deadline:
+                    raise
+        if found == _mark(batch.after):
+            return True
+        if found == _mark(batch.before):
+            return False
+        raise _fenced(batch, found)
+
+    # Reading
+
+    def inbox(self, account: str, source: str, dedupe_key: str) -> tuple[int, bytes] | None:
+        """(seq, body_hash) of the input that used this key, or None."""
+        values = (shard_of(account), account, source, dedupe_key)
+        row: tuple[int, bytes] | None = self._row(account, queries.INBOX, values)
+        return row
+
+    def read(self, account: str, after: int = 0, until: int | None = None) -> Iterator[Envelope]:
+        """Rows with after < seq <= until in seq order. Raises UnknownAccount, LogCorrupt on a hole."""
+        last = reading.last_of(account, self.head(account), until)
+        return map(
+            reading.envelope, reading.contiguous(account, self._block(account, queries.EVENTS), after, last)
+        )
+
+    def read_stored(self, account: str, after: int = 0, until: int | None = None) -> Iterator[Stored]:
+        """As `read`, with chain links and raw frames, for verification."""
+        last = reading.last_of(account, self.head(account), until)
+        rows = reading.contiguous(account, self._block(account, queries.STORED), after, last)
+        return (Stored(reading.envelope(row[:-2]), row[-2], row[-1]) for row in rows)
+
+    def _block(self, account: str, query: str) -> reading.Block:
+        shard = shard_of(account)
+        return lambda after, last: self._rows(
+            account, query, (shard, account, after, last, reading.BLOCK_ROWS)
+        )
+
+    def raw_frame(self, account: str, seq: int) -> bytes | None:
+        """The broker's exact bytes behind an input."""
+        row = self._row(account, queries.RAW_FRAME, (shard_of(account), account, seq))
+        return row[0] if row else None
+
+    def config(self, config_sha256: str) -> str | None:
+        """The configuration text of this name."""
+        row = self._row("*", queries.CONFIG, (config_sha256,))
+        return row[0] if row else None
+
+    def outbox(self, account: str) -> list[OutboxRow]:
+        """Commands without a logged outcome, by (priority, seq)."""
+        return [OutboxRow(*row) for row in self._rows(account, queries.OUTBOX, (shard_of(account), account))]
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Cache a fold. Failing to do so loses nothing."""
+        key = (shard_of(snapshot.account), snapshot.account)
+        values = (*key, snapshot.fold_version, snapshot.seq, snapshot.chain, snapshot.digest, snapshot.body)
+        self._repeatable(snapshot.account, lambda c: c.execute(queries.SAVE_SNAPSHOT, values))
+
+    def snapshot(self, account: str, fold_version: int, until: int | None = None) -> Snapshot | None:
+        """The newest snapshot at or before `until` whose link is still the log's own at that row."""
+        last = (1 << 63) - 1 if until is None else until
+        row = self._row(account, queries.SNAPSHOT, (shard_of(account), account, fold_version, last))
+        return Snapshot(*row) if row else None
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    account, seq, chain, epoch, logical_time, trading_day = row
+    return Head(
+        account, seq, chain, epoch, None if logical_time is None else logical_time + EPOCH_US, trading_day
+    )
+
+
+def _mark(head: Head) -> tuple[int, bytes, int]:
+    return head.seq, head.chain, head.epoch
+
+
+def _fenced(batch: Batch, found: tuple[int, bytes, int] | None) -> Fenced | UnknownAccount:
+    account, before = batch.before.account, batch.before
+    if found is None:
+        return UnknownAccount(f"there is no account {account} in this log; acquire it first")
+    return Fenced(
+        f"account {account}: the head stands at row {found[0]} in epoch {found[2]}, this writer expected row "
+        f"{before.seq} in epoch {before.epoch}; another writer took over, stop and read the log again"
+    )

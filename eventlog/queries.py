@@ -1,0 +1,103 @@
+"""The reading statements of the log, whole, so that each can be pasted into psql.
+
+Times come as PostgreSQL counts them, in microseconds since 2000; `body::text` is the canonical text.
+"""
+
+HEADS = """
+SELECT account, seq, chain, epoch, logical_time, trading_day FROM oms.account_head ORDER BY account
+"""
+
+HEAD = """
+SELECT account, seq, chain, epoch, logical_time, trading_day FROM oms.account_head
+WHERE shard = %s AND account = %s
+"""
+
+# Waits until an older statement on this head has ended.
+HEAD_FOR_UPDATE = """
+SELECT seq, chain, epoch FROM oms.account_head WHERE shard = %s AND account = %s FOR UPDATE
+"""
+
+INBOX = """
+SELECT seq, body_hash FROM oms.inbox
+WHERE shard = %s AND account = %s AND source = %s AND dedupe_key = %s
+"""
+
+EVENTS = """
+SELECT seq, cause_seq, kind, type, version, trading_day, logical_time, body::text, pipeline, trade_no,
+    client_order_id, broker_order_id, reason, event_time, received_at, source, dedupe_key
+FROM oms.event WHERE shard = %s AND account = %s AND seq > %s AND seq <= %s
+ORDER BY seq, trading_day LIMIT %s
+"""
+
+STORED = """
+SELECT seq, cause_seq, kind, type, version, trading_day, logical_time, body::text, pipeline, trade_no,
+    client_order_id, broker_order_id, reason, event_time, received_at, source, dedupe_key, chain,
+    (SELECT frame FROM oms.raw_frame
+     WHERE raw_frame.shard = event.shard AND raw_frame.account = event.account AND raw_frame.seq = event.seq)
+FROM oms.event WHERE shard = %s AND account = %s AND seq > %s AND seq <= %s
+ORDER BY seq, trading_day LIMIT %s
+"""
+
+RAW_FRAME = """
+SELECT frame FROM oms.raw_frame WHERE shard = %s AND account = %s AND seq = %s
+"""
+
+CONFIG = """
+SELECT body FROM oms.config_version WHERE config_sha256 = %s
+"""
+
+OUTBOX = """
+SELECT seq, priority, client_order_id, pipeline, body::text FROM oms.outbox
+WHERE shard = %s AND account = %s ORDER BY priority, seq
+"""
+
+SAVE_SNAPSHOT = """
+INSERT INTO oms.snapshot (shard, account, fold_version, seq, chain, digest, body)
+VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+"""
+
+# A snapshot is a hint: one whose link is not the log's own at that row is passed over.
+SNAPSHOT = """
+SELECT account, seq, chain, fold_version, digest, body FROM oms.snapshot
+WHERE shard = %s AND account = %s AND fold_version = %s AND seq <= %s AND EXISTS (
+    SELECT 1 FROM oms.event WHERE event.shard = snapshot.shard AND event.account = snapshot.account
+    AND event.seq = snapshot.seq AND event.chain = snapshot.chain)
+ORDER BY seq DESC LIMIT 1
+"""
+
+# Acquiring a lease.
+
+CREATE_HEAD = """
+INSERT INTO oms.account_head (shard, account, seq, chain, epoch) VALUES (%s, %s, 0, %s, 0)
+ON CONFLICT DO NOTHING
+"""
+
+CREATE_LEASE = """
+INSERT INTO oms.account_lease (shard, account, owner, epoch, expires_at) VALUES (%s, %s, %s, 0, now())
+ON CONFLICT DO NOTHING
+"""
+
+LEASE_FOR_UPDATE = """
+SELECT owner, expires_at > now(), expires_at::text FROM oms.account_lease
+WHERE shard = %s AND account = %s FOR UPDATE
+"""
+
+RAISE_EPOCH = """
+UPDATE oms.account_head SET epoch = epoch + 1 WHERE shard = %s AND account = %s
+RETURNING account, seq, chain, epoch, logical_time, trading_day
+"""
+
+TAKE_LEASE = """
+UPDATE oms.account_lease SET owner = %s, epoch = %s, expires_at = now() + %s * interval '1 second'
+WHERE shard = %s AND account = %s
+"""
+
+RENEW_LEASE = """
+UPDATE oms.account_lease SET expires_at = now() + %s * interval '1 second'
+WHERE shard = %s AND account = %s AND owner = %s
+"""
+
+RELEASE_LEASE = """
+UPDATE oms.account_lease SET owner = %s, expires_at = now()
+WHERE shard = %s AND account = %s AND owner = %s
+"""

@@ -1,0 +1,60 @@
+"""Reading rows in blocks: bounded memory whatever the length, every row checked against the one before."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from eventlog.chain import EPOCH_US
+from eventlog.envelope import Envelope, Head
+from eventlog.errors import LogCorrupt, UnknownAccount
+
+BLOCK_ROWS = 4096
+Row = tuple[Any, ...]
+Block = Callable[[int, int], list[Row]]
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """A row as stored: with its chain link and, for an input that has one, the broker's exact bytes."""
+
+    envelope: Envelope
+    chain: bytes
+    raw: bytes | None
+
+
+def last_of(account: str, head: Head | None, until: int | None) -> int:
+    """Where a read ends. Raises UnknownAccount."""
+    if head is None:
+        raise UnknownAccount(f"there is no account {account} in this log; heads() lists those there are")
+    return head.seq if until is None else min(head.seq, until)
+
+
+def contiguous(account: str, block: Block, after: int, last: int) -> Iterator[Row]:
+    """Rows after < seq <= last; `block(after, last)` fetches the next few. Raises LogCorrupt at a hole."""
+    while after < last:
+        rows = block(after, last)
+        if not rows:
+            raise missing(account, after + 1)
+        for row in rows:
+            after += 1
+            if row[0] != after:
+                raise missing(account, min(after, row[0]))
+            yield row
+
+
+def missing(account: str, seq: int) -> LogCorrupt:
+    """The error for a row that is not there, or there twice."""
+    return LogCorrupt(f"account {account}: row {seq} is missing or stands twice; verify the chain", seq=seq)
+
+
+def envelope(row: Row) -> Envelope:
+    """An envelope from the fields of queries.EVENTS, whose times count from 2000."""
+    (seq, cause_seq, kind, type_, version, trading_day, logical_time, body, pipeline, trade_no, client_order_id,
+     broker_order_id, reason, event_time, received_at, source, dedupe_key) = row  # fmt: skip
+    return Envelope(
+        seq, cause_seq, kind, type_, version, trading_day, logical_time + EPOCH_US, body, pipeline, trade_no,
+        client_order_id, broker_order_id, reason,
+        None if event_time is None else event_time + EPOCH_US,
+        None if received_at is None else received_at + EPOCH_US,
+        source, dedupe_key,
+    )  # fmt: skip

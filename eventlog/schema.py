@@ -1,0 +1,154 @@
+"""Bringing a database to the shape this program needs, and making room for trading days.
+
+SQLAlchemy and Alembic are loaded only when a migration is asked for.
+"""
+
+from datetime import date
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
+from psycopg import sql
+
+from eventlog.errors import DatabaseAway, DatabaseNewer, LogError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+Connection = psycopg.Connection[Any]
+
+REVISION = "0002"
+SCHEMA = "oms"
+MIGRATION_ATTEMPTS = 5
+# Duplicate key, table, schema or role, and a catalogue row changed by a concurrent migration.
+_RACES = {"23505", "42P07", "42P06", "42710", "XX000", "40P01"}
+
+
+def upgrade(conninfo: str) -> str:
+    """Bring the database to this program's revision and return it. Raises DatabaseNewer.
+
+    All missing migrations run in one transaction. Of two programs that migrate at once one loses a race on
+    some catalogue row, is rolled back and finds the work done.
+    """
+    for attempt in range(MIGRATION_ATTEMPTS):
+        try:
+            _migrate(conninfo)
+            return REVISION
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+                raise DatabaseAway(f"cannot reach the database to migrate it: {error}") from error
+            if error.sqlstate not in _RACES or attempt == MIGRATION_ATTEMPTS - 1:
+                raise LogError(f"the migration failed ({error.sqlstate}): {error}") from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision of the database, None if it has no log yet."""
+    if connection.execute("SELECT to_regclass('oms.alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute("SELECT version_num FROM oms.alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def check_revision(connection: Connection) -> None:
+    """Refuse a database that this program does not fit. Raises DatabaseNewer or LogError."""
+    found = current_revision(connection)
+    _refuse_newer(found)
+    if found != REVISION:
+        state = "holds no event log" if found is None else f"has the older revision {found}"
+        raise LogError(
+            f"this database {state}; bring it to revision {REVISION} first (eventlog.schema.upgrade)"
+        )
+
+
+def ensure_partitions(connection: Connection, first_day: date, months: int = 1) -> list[str]:
+    """Make room for `months` months from that of `first_day` on; return the partitions created.
+
+    An existing partition costs one look. A new one is attached, not created in place: that does not block
+    appends and readers of other months.
+    """
+    created = []
+    for number in range(months):
+        index = first_day.year * 12 + first_day.month - 1 + number
+        start = date(index // 12, index % 12 + 1, 1)
+        if _create_partition(connection, start):
+            created.append(partition_name(start))
+    return created
+
+
+def partition_name(day: date) -> str:
+    """The table that holds the month of this day."""
+    return f"event_{day.year:04d}_{day.month:02d}"
+
+
+def _create_partition(connection: Connection, start: date) -> bool:
+    name = partition_name(start)
+    if connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{name}",)).fetchone() != (None,):
+        return False
+    table = sql.Identifier(SCHEMA, name)
+    # The last month of the calendar has no first day after it.
+    last = (start.year, start.month) == (9999, 12)
+    end = (
+        sql.SQL("MAXVALUE")
+        if last
+        else sql.Literal(date(start.year + start.month // 12, start.month % 12 + 1, 1))
+    )
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("CREATE TABLE {} (LIKE oms.event INCLUDING ALL)").format(table))
+            connection.execute(
+                sql.SQL("ALTER TABLE oms.event ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                    table, sql.Literal(start), end
+                )
+            )
+    except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
+        return False  # Another program made it at the same moment.
+    return True
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found > REVISION:
+        raise DatabaseNewer(
+            f"the database has revision {found}, this program knows up to {REVISION}; run the newer program"
+        )
+
+
+def _configuration() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    # A percent sign would be read as an interpolation.
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    return config
+
+
+def _migrate(conninfo: str) -> None:
+    from alembic import command
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+    )
+    config = _configuration()
+    try:
+        with engine.connect() as bound:
+            connection = cast(Connection, bound.connection.driver_connection)
+            bound.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            _refuse_newer(current_revision(connection))
+            config.attributes["connection"] = bound
+            command.upgrade(config, REVISION)
+            _define_views(connection)
+            bound.commit()
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
+
+
+def _define_views(connection: Connection) -> None:
+    """Views are derived, so they follow the program and need no migration of their own."""
+    for path in sorted((files("eventlog") / "views").iterdir(), key=lambda item: item.name):
+        if path.name.endswith(".sql"):
+            connection.execute(path.read_text(encoding="utf-8").encode())

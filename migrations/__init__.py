@@ -1,0 +1,1 @@
+"""How the database got its shape, step by step. Applied by eventlog.schema; never edited once released."""

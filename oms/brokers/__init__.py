@@ -1,0 +1,1 @@
+"""Brokers: commands out, inputs in, declared capabilities. One file per broker; siblings never meet."""

@@ -1,0 +1,51 @@
+"""Requests of a strategy. They are wishes: the core answers each with a decision or a refusal."""
+
+from decimal import Decimal
+
+from oms.events.base import Event, register
+from oms.values import PositionSide
+
+
+@register
+class EntryRequested(Event, frozen=True, kw_only=True):
+    """Open a trade. `zone_max` is the worst acceptable entry price (highest for a long, lowest for a short);
+    `key_level` is a price for the key-level tranche, if the strategy knows one."""
+
+    instrument: str
+    strategy: str
+    intent_id: str
+    side: PositionSide
+    quantity: Decimal
+    ideal: Decimal
+    zone_max: Decimal
+    stop: Decimal
+    key_level: Decimal | None = None
+
+
+@register
+class ExitRequested(Event, frozen=True, kw_only=True):
+    """Close a trade by the planned way (limit orders). Without `trade_no` every open trade of the strategy."""
+
+    instrument: str
+    strategy: str
+    intent_id: str
+    trade_no: int | None = None
+    reason: str = "strategy"
+
+
+@register
+class TrailOnlyRequested(Event, frozen=True, kw_only=True):
+    """Give up targets; the trailing stop is the only exit (OD-051..054)."""
+
+    instrument: str
+    strategy: str
+    intent_id: str
+
+
+@register
+class ExhaustionReported(Event, frozen=True, kw_only=True):
+    """A parabolic move: the scale-out ladder fires at once (OD-049)."""
+
+    instrument: str
+    strategy: str
+    intent_id: str

@@ -1,0 +1,68 @@
+"""May this entry be made now? Each refusal has a stable code. OD-087, OD-094; C-20; reliability I30, I45, I51."""
+
+from oms.events.strategy import EntryRequested
+from oms.state.view import View
+from oms.values import MILLISECOND, ZERO, Micros, PositionSide, is_multiple
+
+Refusal = tuple[str, str]
+
+
+def forced_close_start(view: View) -> Micros | None:
+    """When entries end in the present session, or None where it has no close."""
+    if view.market.close_at is None:
+        return None
+    return view.market.close_at - view.settings.forced_close.start_before_close_ms * MILLISECOND
+
+
+def is_forced_close(view: View) -> bool:
+    """Whether the forced-close window has begun; its first instant belongs to it."""
+    start = forced_close_start(view)
+    return start is not None and view.now >= start
+
+
+def refusal(view: View, wish: EntryRequested) -> Refusal | None:
+    """Why the entry is refused, or None. What is wrong with the request comes before what is wrong with the time."""
+    return _malformed(view, wish) or _untimely(view, wish)
+
+
+def _malformed(view: View, wish: EntryRequested) -> Refusal | None:
+    long = wish.side is PositionSide.LONG
+    definition = view.pipeline.instrument
+    if wish.quantity <= ZERO or not is_multiple(wish.quantity, definition.lot):
+        return "bad_quantity", f"quantity {wish.quantity} is not a positive multiple of the lot {definition.lot}"
+    for name in ("ideal", "zone_max", "stop"):
+        price = getattr(wish, name)
+        if price <= ZERO or not is_multiple(price, definition.tick):
+            return "bad_price", f"{name} {price} is not a positive multiple of the tick {definition.tick}"
+    if (wish.zone_max < wish.ideal) if long else (wish.zone_max > wish.ideal):
+        return "bad_zone", f"zone maximum {wish.zone_max} lies on the wrong side of ideal {wish.ideal}"
+    if (wish.stop >= wish.ideal) if long else (wish.stop <= wish.ideal):
+        return "bad_stop", f"stop {wish.stop} lies on the wrong side of ideal {wish.ideal}"
+    key = wish.key_level
+    if key is not None and ((key <= wish.ideal) if long else (key >= wish.ideal)):
+        return "bad_key_level", f"key level {key} lies on the wrong side of ideal {wish.ideal}"
+    if not long and not view.settings.risk.allow_short:
+        return "no_shorts", "risk.allow_short is off"
+    return None
+
+
+def _untimely(view: View, wish: EntryRequested) -> Refusal | None:
+    account, pipeline = view.account, view.pipeline
+    if account.kill_level >= 1:
+        return "killed", f"kill level {account.kill_level}: {account.kill_reason}"
+    if account.paused:
+        return "paused", "entries are paused by an operator"
+    if pipeline.safe_mode:
+        return "safe_mode", pipeline.safe_mode
+    if not account.connected or not account.reconciled:
+        return "not_reconciled", "the broker's books have not been compared with the log yet"
+    if view.market.is_halted:
+        return "halted", "the venue has halted trading"
+    if is_forced_close(view):
+        return "forced_close", "the forced-close window of this session has begun"
+    if not view.market.is_regular(view.now):
+        return "closed", "outside the regular session"
+    # One cycle at a time: a new trade needs the former one flat and none of its orders possibly alive.
+    if pipeline.open_trades or pipeline.position != ZERO:
+        return "not_flat", f"{wish.instrument} still has an open trade or position"
+    return None

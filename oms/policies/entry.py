@@ -1,0 +1,227 @@
+"""Owner of the entry role: accepts or refuses a request, then works it along the timeline and gives it up.
+
+Timeline (long; mirrored short): t = 0 limit at ideal; then once per interval: toward the bid, toward the middle,
+to the ask, never beyond the zone maximum; one interval later the entry is abandoned if nothing filled. The first
+fill ends repricing; the rest is cancelled 30 s after it. OD-014..017, OD-055..058, OD-072..074; C-16, C-17.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from oms.events.base import Event
+from oms.events.decisions import EntryAbandoned, EntryAccepted, IntentRefused, RepriceSkipped, Rung
+from oms.events.strategy import EntryRequested
+from oms.execution import admission, orders
+from oms.formulas.risk import size_class
+from oms.sizing import capped
+from oms.state.order import Order, PendingKind
+from oms.state.trade import Trade, accepted
+from oms.state.view import View
+from oms.values import (
+    MILLISECOND,
+    ZERO,
+    Micros,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    Role,
+    round_down_to_tick,
+    round_up_to_tick,
+)
+
+NAME: Final = "entry"
+VERSION: Final = 1
+PRIORITY: Final = 50
+SCOPE: Final = "pipeline"
+
+KEY_LEVEL: Final = "KEY_LEVEL"
+CANCEL_OPENERS: Final = 2
+
+
+def decide(view: View) -> Iterator[Event]:
+    """Answer a request, and work the entries there are."""
+    wish = view.pipeline.wish
+    if isinstance(wish, EntryRequested):
+        yield from _answer(view, wish)
+    for trade in view.pipeline.open():
+        if trade.entries and not trade.is_over:
+            yield from _work(view, trade)
+
+
+def next_due(view: View) -> Micros | None:
+    """The next cycle of an entry, or the end of its partial rest."""
+    dues: list[Micros] = []
+    for trade in view.pipeline.open():
+        for order in view.live(trade.entries):
+            if order.pending_of(PendingKind.CANCEL) is not None:
+                continue
+            dues.append(_rest_ends(view, trade, order) if order.first_fill_at is not None else _cycle_due(view, trade, order))
+            closing = admission.forced_close_start(view)
+            if closing is not None and closing > view.now:
+                dues.append(closing)
+    return min(dues, default=None)
+
+
+def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
+    refusal = admission.refusal(view, wish)
+    definition = view.pipeline.instrument
+    quantity, cap = capped(wish.quantity, wish.ideal, definition.multiplier, definition.lot, view.settings)
+    if refusal is None and quantity <= ZERO:
+        refusal = ("no_size", f"{cap} leaves less than one lot")
+    if refusal is not None:
+        yield IntentRefused(
+            instrument=wish.instrument,
+            strategy=wish.strategy,
+            intent_id=wish.intent_id,
+            code=refusal[0],
+            text=refusal[1],
+        )
+        return
+    decision = EntryAccepted(
+        instrument=wish.instrument,
+        trade_no=view.account.next_trade_no,
+        cycle=view.pipeline.cycle + 1,
+        strategy=wish.strategy,
+        intent_id=wish.intent_id,
+        side=wish.side,
+        quantity=quantity,
+        ideal=wish.ideal,
+        zone_max=wish.zone_max,
+        stop=wish.stop,
+        key_level=wish.key_level,
+        config_sha256=view.account.config_sha256,
+        rungs=_rungs(view, wish, quantity),
+        cap=cap,
+    )
+    yield decision
+    trade = accepted(decision, view.now, 0)
+    yield orders.place(
+        trade,
+        Role.ENTRY,
+        quantity,
+        OrderType.LIMIT,
+        price_limit=_inside(view, trade, wish.ideal),
+        valid_until=view.now + view.settings.entry.valid_for_ms * MILLISECOND,
+        policy=NAME,
+    )
+
+
+def _rungs(view: View, wish: EntryRequested, quantity: Decimal) -> tuple[Rung, ...]:
+    """The ladder of the size class; a missing key level gives its share to the next rung (architecture 6)."""
+    setting = view.settings.targets
+    value = quantity * wish.ideal * view.pipeline.instrument.multiplier
+    ladder = getattr(setting, size_class(value, setting.compact_below, setting.full_above).value)
+    rungs: list[Rung] = []
+    carried = ZERO
+    for rung in ladder:
+        if rung.trigger == KEY_LEVEL and wish.key_level is None:
+            carried += rung.pct
+            continue
+        rungs.append(Rung(trigger=rung.trigger, pct=rung.pct + carried))
+        carried = ZERO
+    return tuple(rungs)
+
+
+def _work(view: View, trade: Trade) -> Iterator[Event]:
+    live = view.live(trade.entries)
+    if not live:
+        if trade.entered == ZERO:
+            yield _abandoned(view, trade)
+        return
+    order = live[0]
+    if order.pending_of(PendingKind.CANCEL) is not None:
+        return
+    stop = _why_stop(view, trade, order)
+    if stop:
+        yield orders.cancel(order, policy=NAME, reason=stop)
+    elif order.first_fill_at is None and view.now >= _cycle_due(view, trade, order):
+        yield from _cycle(view, trade, order)
+
+
+def _why_stop(view: View, trade: Trade, order: Order) -> str:
+    """Why the entry must not go on, or ""."""
+    if view.account.kill_level >= CANCEL_OPENERS:
+        return "kill switch"
+    if trade.close is not None:
+        return trade.close.reason
+    if view.pipeline.safe_mode:
+        return "safe mode"
+    if admission.is_forced_close(view):
+        return "forced close"
+    if trade.entered > ZERO and trade.held == ZERO:
+        return "position closed"
+    if order.first_fill_at is not None and view.now >= _rest_ends(view, trade, order):
+        return "partial rest"
+    return ""
+
+
+def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
+    number = order.cycles + 1
+    last = view.settings_of(trade).entry.max_cycles
+    if number > last:
+        yield orders.cancel(order, policy=NAME, reason="no fill after the last cycle")
+        return
+    price = _cycle_price(view, trade, number, last)
+    if price is None or price == order.price_limit or order.is_pending:
+        reason = "no usable quote" if price is None else "price unchanged"
+        yield RepriceSkipped(
+            instrument=trade.instrument,
+            trade_no=trade.trade_no,
+            client_order_id=order.client_order_id,
+            reason="request unanswered" if order.is_pending else reason,
+            policy=NAME,
+        )
+        return
+    yield orders.change(
+        order,
+        order.quantity,
+        price_limit=price,
+        valid_until=view.now + view.settings_of(trade).entry.valid_for_ms * MILLISECOND,
+        policy=NAME,
+        reason=f"cycle {number} of {last}",
+    )
+
+
+def _cycle_price(view: View, trade: Trade, number: int, last: int) -> Decimal | None:
+    """The limit of one cycle: near side, middle, far side of a fresh quote, inside the zone."""
+    bid, ask = view.market.bid, view.market.ask
+    if not view.is_fresh() or bid is None or ask is None:
+        return None
+    long = trade.side is PositionSide.LONG
+    near, far = (bid, ask) if long else (ask, bid)
+    if number >= last:
+        return _inside(view, trade, far)
+    price = near if number == 1 else (bid + ask) / 2
+    return _inside(view, trade, max(trade.ideal, price) if long else min(trade.ideal, price))
+
+
+def _inside(view: View, trade: Trade, price: Decimal) -> Decimal:
+    """Never beyond the zone maximum, not even by rounding to the tick (OD-057)."""
+    if trade.side is PositionSide.LONG:
+        return round_down_to_tick(min(price, trade.zone_max), view.tick)
+    return round_up_to_tick(max(price, trade.zone_max), view.tick)
+
+
+def _cycle_due(view: View, trade: Trade, order: Order) -> Micros:
+    """Cycles keep their distance even when late, so that overdue ones collapse into one (I49)."""
+    interval = view.settings_of(trade).entry.reprice_interval_ms * MILLISECOND
+    planned = order.placed_at + interval * (order.cycles + 1)
+    return max(planned, order.requested_at + interval) if order.requested_at else planned
+
+
+def _rest_ends(view: View, trade: Trade, order: Order) -> Micros:
+    return (order.first_fill_at or 0) + view.settings_of(trade).entry.partial_rest_ms * MILLISECOND
+
+
+def _abandoned(view: View, trade: Trade) -> EntryAbandoned:
+    order = view.orders(trade.entries)[-1]
+    rejected = order.status is OrderStatus.REJECTED
+    return EntryAbandoned(
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        intent_id=trade.intent_id,
+        strategy=trade.strategy,
+        reason=f"rejected: {order.text}" if rejected else order.text or "no fill",
+        policy=NAME,
+    )

@@ -1,0 +1,70 @@
+"""A triggered stop-limit that does not fill becomes a market order; a partly filled stop is an emergency.
+
+OD-022, OD-030, OD-071; C-15; reliability I42, I43.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from oms.arbitration import wants_close
+from oms.events.base import Event
+from oms.events.decisions import CloseRequested
+from oms.state.order import Order
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.values import MILLISECOND, ZERO, MarketReason, Micros, OrderType
+
+NAME: Final = "stop_fallback"
+VERSION: Final = 1
+PRIORITY: Final = 11
+SCOPE: Final = "pipeline"
+
+
+def decide(view: View) -> Iterator[Event]:
+    """Turn the rest of a stop into a market exit."""
+    if view.market.is_halted:
+        return
+    for trade in view.pipeline.open():
+        if trade.held <= ZERO or not wants_close(trade, PRIORITY, market=True):
+            continue
+        for order in view.live(trade.stops):
+            found = _verdict(view, trade, order)
+            if found is not None:
+                reason, evidence = found
+                yield CloseRequested(
+                    instrument=trade.instrument,
+                    trade_no=trade.trade_no,
+                    reason=reason,
+                    priority=PRIORITY,
+                    market=True,
+                    evidence=evidence,
+                    policy=NAME,
+                )
+                break
+
+
+def next_due(view: View) -> Micros | None:
+    """When a triggered stop-limit has been unfilled for too long."""
+    dues = [
+        order.triggered_at + _patience(view, trade)
+        for trade in view.pipeline.open()
+        if trade.held > ZERO and wants_close(trade, PRIORITY, market=True)
+        for order in view.live(trade.stops)
+        if order.triggered_at is not None and order.order_type is OrderType.STOP_LIMIT
+    ]
+    return min(dues, default=None)
+
+
+def _verdict(view: View, trade: Trade, order: Order) -> tuple[str, tuple[int, ...]] | None:
+    if order.order_type is not OrderType.STOP_LIMIT:
+        return None
+    if order.filled > ZERO:
+        seqs = tuple(one.seq for one in order.executions if one.quantity > ZERO)
+        return MarketReason.STOP_PARTIAL_FILL, seqs
+    if order.triggered_at is not None and view.now - order.triggered_at >= _patience(view, trade):
+        return MarketReason.STOP_FALLBACK, (order.triggered_seq,)
+    return None
+
+
+def _patience(view: View, trade: Trade) -> Micros:
+    return view.settings_of(trade).stop.fallback_ms * MILLISECOND

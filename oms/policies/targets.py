@@ -1,0 +1,138 @@
+"""Owner of the target role: one limit order per tranche of the ladder, independent of each other and of the stop.
+
+Quantities follow what was really entered, by largest remainder; a partly filled tranche is never topped up; when
+a close is asked for or the stop triggers, all of them are cancelled. OD-039..054, OD-066..070; C-10, C-12, C-14.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from oms.events.base import Event
+from oms.execution import orders
+from oms.formulas.risk import allocate, r_multiple_price
+from oms.state.order import Order, PendingKind
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.values import (
+    MILLISECOND,
+    ZERO,
+    Micros,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    Role,
+    round_down_to_tick,
+    round_up_to_tick,
+)
+
+NAME: Final = "targets"
+VERSION: Final = 1
+PRIORITY: Final = 40
+SCOPE: Final = "pipeline"
+
+KEY_LEVEL: Final = "KEY_LEVEL"
+RUNNER: Final = "RUNNER"
+
+
+def decide(view: View) -> Iterator[Event]:
+    """Work the ladder of every open trade, or take it back."""
+    for trade in view.pipeline.open():
+        if not trade.targets and trade.entered == ZERO:
+            continue
+        if _is_wanted(view, trade):
+            yield from _ladder(view, trade)
+        else:
+            for order in view.live(trade.targets):
+                if order.pending_of(PendingKind.CANCEL) is None:
+                    yield orders.cancel(order, policy=NAME, reason=_why_not(view, trade))
+
+
+def next_due(view: View) -> Micros | None:
+    """When a rejected target may be tried again."""
+    dues = []
+    for trade in view.pipeline.open():
+        if _is_wanted(view, trade):
+            for order in view.orders(trade.targets):
+                if order.status is OrderStatus.REJECTED and _retry_at(view, trade, order) > view.now:
+                    dues.append(_retry_at(view, trade, order))
+    return min(dues, default=None)
+
+
+def _is_wanted(view: View, trade: Trade) -> bool:
+    if trade.held <= ZERO or trade.close is not None or trade.trail_only or view.pipeline.safe_mode:
+        return False
+    setting = view.settings_of(trade).targets
+    if setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":
+        return False
+    return not _stop_is_out(view, trade)
+
+
+def _stop_is_out(view: View, trade: Trade) -> bool:
+    """Whether the stop has been elected or has begun to fill: from then on it alone closes the trade (OD-067)."""
+    return any(order.triggered_at is not None or order.filled > ZERO for order in view.live(trade.stops))
+
+
+def _why_not(view: View, trade: Trade) -> str:
+    if trade.held <= ZERO:
+        return "no position"
+    if trade.close is not None:
+        return trade.close.reason
+    return "stop triggered" if _stop_is_out(view, trade) else "trail only"
+
+
+def _ladder(view: View, trade: Trade) -> Iterator[Event]:
+    quantities = allocate(trade.entered, [rung.pct for rung in trade.rungs], view.lot)
+    room = trade.held - sum((order.leaves for order in view.live(trade.targets)), ZERO)
+    for index, rung in enumerate(trade.rungs):
+        price = rung_price(view, trade, rung.trigger)
+        if price is None or quantities[index] <= ZERO:
+            continue
+        mine = [order for order in view.orders(trade.targets) if order.rung == index]
+        newest = mine[-1] if mine else None
+        if newest is None or _may_retry(view, trade, newest, len(mine)):
+            quantity = min(quantities[index], room)
+            if quantity > ZERO:
+                room -= quantity
+                yield orders.place(
+                    trade, Role.TARGET, quantity, OrderType.LIMIT, price_limit=price, rung=index, policy=NAME
+                )
+        elif _has_grown(newest, quantities[index], room):
+            extra = min(quantities[index] - newest.quantity, room)
+            room -= extra
+            yield orders.change(newest, newest.quantity + extra, price_limit=newest.price_limit, policy=NAME)
+
+
+def rung_price(view: View, trade: Trade, trigger: str) -> Decimal | None:
+    """The limit of a tranche: R multiples from the average entry, or the key level; None for the runner."""
+    price_entry = trade.price_entry
+    if trigger == RUNNER or price_entry is None:
+        return None
+    if trigger == KEY_LEVEL:
+        price = trade.key_level
+    else:
+        price = r_multiple_price(price_entry, trade.risk, Decimal(trigger.removesuffix("R")), trade.side)
+    if price is None or price <= ZERO:
+        return None
+    if trade.side is PositionSide.LONG:
+        return round_up_to_tick(price, view.tick)
+    return round_down_to_tick(price, view.tick)
+
+
+def _has_grown(order: Order, quantity: Decimal, room: Decimal) -> bool:
+    """More was entered than the tranche was placed for; one that has begun to fill is left alone (OD-070)."""
+    if not order.is_live or order.is_pending or order.filled > ZERO or order.refusals:
+        return False
+    return order.quantity < quantity and room > ZERO
+
+
+def _may_retry(view: View, trade: Trade, newest: Order, tries: int) -> bool:
+    if newest.status is not OrderStatus.REJECTED:
+        return False
+    if tries > view.settings_of(trade).protection.max_retries:
+        return False
+    return view.now >= _retry_at(view, trade, newest)
+
+
+def _retry_at(view: View, trade: Trade, order: Order) -> Micros:
+    return (order.ended_at or 0) + view.settings_of(trade).protection.retry_ms * MILLISECOND

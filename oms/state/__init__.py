@@ -1,0 +1,1 @@
+"""State: the fold of the log. Every value here is immutable; folding returns new values."""

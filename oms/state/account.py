@@ -1,0 +1,148 @@
+"""The account: what is common to all its pipelines. Totals change by difference, never by summing."""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms.config import Settings
+from oms.events import broker, decisions, operator, session
+from oms.events.base import Event
+from oms.values import ZERO, Micros
+
+
+class Account(Struct, frozen=True, gc=False, kw_only=True):
+    """State of one account. `seq` is the log's end, `now` its logical time.
+
+    `configs` holds every configuration that an open trade may still follow, by hash. `realized` and `fees` are
+    per currency since the day rolled.
+    """
+
+    account: str = ""
+    log_id: str = ""
+    currency: str = ""
+    seq: int = 0
+    now: Micros = 0
+    epoch: int = 0
+    trading_day: date | None = None
+    config_sha256: str = ""
+    configs: dict[str, Settings] = {}
+    capabilities: broker.CapabilitiesDeclared = broker.CapabilitiesDeclared()
+    connected: bool = False
+    reconciled: bool = False
+    kill_level: int = 0
+    kill_reason: str = ""
+    kill_wish: operator.OperatorCommanded | None = None
+    paused: bool = False
+    next_trade_no: int = 1
+    realized: dict[str, Decimal] = {}
+    fees: dict[str, Decimal] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force. Raises KeyError before the first `ConfigActivated`."""
+        return self.configs[self.config_sha256]
+
+
+def fold_account(account: Account, event: Event, now: Micros, seq: int) -> Account:
+    """Apply an event to the account; every event moves its sequence and time."""
+    change = _CHANGES.get(type(event))
+    if change is None:
+        return replace(account, seq=seq, now=now)
+    return replace(account, seq=seq, now=now, **change(account, event))
+
+
+def _opened(_account: Account, event: session.AccountOpened) -> dict[str, Any]:
+    return {"account": event.account, "log_id": event.log_id, "currency": event.currency}
+
+
+def _writer(_account: Account, event: session.WriterStarted) -> dict[str, Any]:
+    # What the broker did while nobody listened is unknown until it has been asked.
+    return {"epoch": event.epoch, "reconciled": False, "connected": False}
+
+
+def _config(account: Account, event: operator.ConfigActivated) -> dict[str, Any]:
+    settings = Settings.from_log(msgspec.json.encode(event.settings).decode())
+    return {"config_sha256": event.config_sha256, "configs": {**account.configs, event.config_sha256: settings}}
+
+
+def _day(account: Account, event: session.DayRolled) -> dict[str, Any]:
+    return {"trading_day": event.trading_day, "realized": {}, "fees": {}}
+
+
+def _capabilities(_account: Account, event: broker.CapabilitiesDeclared) -> dict[str, Any]:
+    return {"capabilities": event}
+
+
+def _link(_account: Account, event: broker.BrokerLinkChanged) -> dict[str, Any]:
+    connected = event.status is broker.BrokerLinkStatus.CONNECTED
+    return {"connected": connected, "reconciled": False}
+
+
+def _snapshot(account: Account, event: broker.BrokerSnapshotReported) -> dict[str, Any]:
+    return {"reconciled": account.reconciled or event.complete}
+
+
+def _commanded(_account: Account, event: operator.OperatorCommanded) -> dict[str, Any]:
+    return {"kill_wish": event}
+
+
+def _killed(_account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:
+    return {"kill_level": event.level, "kill_reason": event.reason, "kill_wish": None}
+
+
+def _paused(_account: Account, event: decisions.PauseChanged) -> dict[str, Any]:
+    return {"paused": event.paused, "kill_wish": None}
+
+
+def _accepted(_account: Account, event: decisions.EntryAccepted) -> dict[str, Any]:
+    return {"next_trade_no": event.trade_no + 1}
+
+
+def _closed(account: Account, event: decisions.TradeClosed) -> dict[str, Any]:
+    currency = account.currency
+    return {"realized": {**account.realized, currency: account.realized.get(currency, ZERO) + event.pnl_change}}
+
+
+def _fees(account: Account, event: broker.FeeReported) -> dict[str, Any]:
+    fees = dict(account.fees)
+    for fee in event.fees:
+        fees[fee.currency] = fees.get(fee.currency, ZERO) + fee.amount
+    return {"fees": fees}
+
+
+_CHANGES: Final[dict[type[Event], Callable[[Account, Any], dict[str, Any]]]] = {
+    session.AccountOpened: _opened,
+    session.WriterStarted: _writer,
+    operator.ConfigActivated: _config,
+    session.DayRolled: _day,
+    broker.CapabilitiesDeclared: _capabilities,
+    broker.BrokerLinkChanged: _link,
+    broker.BrokerSnapshotReported: _snapshot,
+    operator.OperatorCommanded: _commanded,
+    decisions.KillLevelRaised: _killed,
+    decisions.PauseChanged: _paused,
+    decisions.EntryAccepted: _accepted,
+    decisions.TradeClosed: _closed,
+    broker.FeeReported: _fees,
+}
+
+ACCOUNT_WIDE: Final = frozenset(
+    {
+        session.AccountOpened,
+        session.WriterStarted,
+        session.DayRolled,
+        operator.ConfigActivated,
+        broker.CapabilitiesDeclared,
+        broker.BrokerLinkChanged,
+        broker.BrokerSnapshotReported,
+        broker.UnparsedFrame,
+        broker.DuplicateConflict,
+    }
+)
+"""Inputs that address the account, not an instrument."""
+

@@ -1,0 +1,125 @@
+"""What is known of an instrument's market: newest quote, print and bar, indicators, session and halts.
+
+Evidence is kept as log positions (`*_seq`): a market order names the events that justify it. Quote age is
+`now - quote_at`, by our receive clock; exchange clocks never enter.
+"""
+
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms.events.market import BarClosed, QuoteReported, QuoteTick, TradePrinted
+from oms.events.session import SessionOpened, VenueStatus, VenueStatusChanged
+from oms.formulas.indicators import Atr, Ema, Swings
+from oms.values import Micros, Side
+
+
+class Market(Struct, frozen=True, gc=False, kw_only=True):
+    """The market of one instrument as our log knows it. Prices in the quote currency, times in `Micros`."""
+
+    atr: Atr
+    ema: Ema
+    swings: Swings = Swings()
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    quote_at: Micros | None = None
+    quote_seq: int = 0
+    last: Decimal | None = None
+    last_at: Micros | None = None
+    last_seq: int = 0
+    bar: BarClosed | None = None
+    bar_seq: int = 0
+    status: VenueStatus = VenueStatus.TRADING
+    status_at: Micros = 0
+    status_seq: int = 0
+    resumed_at: Micros | None = None
+    resume_seq: int = 0
+    calendar: str | None = None
+    pre_open_at: Micros | None = None
+    open_at: Micros | None = None
+    close_at: Micros | None = None
+    session_seq: int = 0
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the venue reported a halt that has not ended."""
+        return self.status is VenueStatus.HALTED
+
+    @property
+    def is_two_sided(self) -> bool:
+        """Whether the newest quote has both sides and is not crossed."""
+        return self.bid is not None and self.ask is not None and self.bid <= self.ask
+
+    def is_fresh(self, now: Micros, stale_us: int) -> bool:
+        """Whether the newest quote may be used: two-sided, uncrossed and young enough (reliability I80)."""
+        return self.is_two_sided and self.quote_at is not None and now - self.quote_at <= stale_us
+
+    def exit_price(self, side: Side) -> Decimal | None:
+        """The side of the quote that an order of `side` would meet."""
+        return self.bid if side is Side.SELL else self.ask
+
+    def is_regular(self, now: Micros) -> bool:
+        """Whether market orders are accepted now: always, where the instrument has no session."""
+        if self.open_at is None:
+            return True
+        return self.open_at <= now and (self.close_at is None or now < self.close_at)
+
+
+def quote_reported(market: Market, event: QuoteReported | QuoteTick, seq: int) -> Market:
+    """Take the newest quote; an older one than we have changes nothing."""
+    if market.quote_at is not None and event.received_at < market.quote_at:
+        return market
+    market = replace(market, bid=event.bid, ask=event.ask, quote_at=event.received_at, quote_seq=seq)
+    return _first_after_resume(market, event.received_at, seq) if market.is_two_sided else market
+
+
+def trade_printed(market: Market, event: TradePrinted, seq: int) -> Market:
+    """Take the newest print."""
+    if market.last_at is not None and event.received_at < market.last_at:
+        return market
+    market = replace(market, last=event.price, last_at=event.received_at, last_seq=seq)
+    return _first_after_resume(market, event.received_at, seq)
+
+
+def _first_after_resume(market: Market, at: Micros, seq: int) -> Market:
+    """Remember the first print or valid quote after a halt: the resume rule looks at that one only."""
+    if market.resumed_at is None or market.resume_seq or market.is_halted or at < market.resumed_at:
+        return market
+    return replace(market, resume_seq=seq)
+
+
+def bar_closed(market: Market, event: BarClosed, seq: int) -> Market:
+    """Take a finished bar and move the indicators."""
+    if market.bar is not None and event.end_at <= market.bar.end_at:
+        return market
+    return replace(
+        market,
+        bar=event,
+        bar_seq=seq,
+        atr=market.atr.update(event),
+        ema=market.ema.update(event),
+        swings=market.swings.update(event),
+    )
+
+
+def session_opened(market: Market, event: SessionOpened, seq: int) -> Market:
+    """Take the times of a session."""
+    return replace(
+        market,
+        calendar=event.calendar,
+        pre_open_at=event.pre_open_at,
+        open_at=event.open_at,
+        close_at=event.close_at,
+        session_seq=seq,
+    )
+
+
+def venue_status_changed(market: Market, event: VenueStatusChanged, now: Micros, seq: int) -> Market:
+    """Take a halt or a resumption."""
+    if event.status is market.status:
+        return market
+    resumed = now if event.status is VenueStatus.TRADING else None
+    return replace(
+        market, status=event.status, status_at=now, status_seq=seq, resumed_at=resumed, resume_seq=0
+    )

@@ -1,0 +1,239 @@
+"""One order: its machine, its executions, and what is under way.
+
+The six states and their moves are declared once, as a `transitions` machine; the fold uses a table compiled
+from it at import. The table is total: each state and trigger is a move, a named ignore, or an anomaly.
+Requirements OD-006..013; FIX 4.4 appendix D for everything that crosses on the wire.
+"""
+
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from msgspec import Struct
+from transitions import Machine
+
+from oms.events.broker import CancelCause
+from oms.values import ZERO, Micros, OrderStatus, OrderType, Role, Side, TimeInForce
+
+
+class Trigger(Enum):
+    """What can move an order."""
+
+    ACKNOWLEDGE = "acknowledge"
+    FILL_PART = "fill_part"
+    FILL_ALL = "fill_all"
+    REOPEN = "reopen"
+    REOPEN_EMPTY = "reopen_empty"
+    CANCEL = "cancel"
+    CANCEL_AGAIN = "cancel_again"
+    REJECT = "reject"
+    REINSTATE = "reinstate"
+
+
+class Outcome(Enum):
+    """What a trigger means where it moves nothing, or moves against the plan."""
+
+    MOVE = "move"
+    IGNORE = "ignore"
+    ANOMALY = "anomaly"
+
+
+NEW, SUBMITTED, PARTIAL_FILLED, FILLED, CANCELED, REJECTED = OrderStatus
+
+LIVE_STATES: Final = (NEW, SUBMITTED, PARTIAL_FILLED)
+
+_MOVES: Final[list[tuple[Trigger, tuple[OrderStatus, ...], OrderStatus]]] = [
+    (Trigger.ACKNOWLEDGE, (NEW,), SUBMITTED),
+    (Trigger.FILL_PART, (NEW, SUBMITTED, PARTIAL_FILLED), PARTIAL_FILLED),
+    (Trigger.FILL_ALL, (NEW, SUBMITTED, PARTIAL_FILLED, FILLED, CANCELED, REJECTED), FILLED),
+    (Trigger.REOPEN, (PARTIAL_FILLED, FILLED), PARTIAL_FILLED),
+    (Trigger.REOPEN_EMPTY, (PARTIAL_FILLED, FILLED), SUBMITTED),
+    (Trigger.CANCEL, (NEW, SUBMITTED, PARTIAL_FILLED), CANCELED),
+    (Trigger.CANCEL_AGAIN, (FILLED,), CANCELED),
+    (Trigger.REJECT, (NEW, SUBMITTED), REJECTED),
+    (Trigger.REINSTATE, (REJECTED,), SUBMITTED),
+]
+
+_IGNORED: Final = frozenset(
+    [(state, Trigger.ACKNOWLEDGE) for state in (SUBMITTED, PARTIAL_FILLED, FILLED, CANCELED)]
+    # A late fill or a bust after the end changes quantities, never the state (FIX J.1.b).
+    + [(state, Trigger.FILL_PART) for state in (CANCELED, REJECTED)]
+    + [(state, trigger) for state in (CANCELED, REJECTED) for trigger in (Trigger.REOPEN, Trigger.REOPEN_EMPTY)]
+    # FILLED outranks CANCELED; an end reported twice is one end.
+    + [(state, Trigger.CANCEL) for state in (FILLED, CANCELED, REJECTED)]
+    + [(state, Trigger.CANCEL_AGAIN) for state in (CANCELED, REJECTED)]
+    + [(state, Trigger.REJECT) for state in (REJECTED,)]
+)
+
+
+def machine() -> Machine:
+    """The declaration as a `transitions` machine: for documentation, diagrams and the equality test."""
+    return Machine(
+        model=None,
+        states=[status.value for status in OrderStatus],
+        transitions=[
+            {"trigger": trigger.value, "source": source.value, "dest": dest.value}
+            for trigger, sources, dest in _MOVES
+            for source in sources
+        ],
+        initial=NEW.value,
+        auto_transitions=False,
+    )
+
+
+def _compile(declared: Machine) -> dict[tuple[OrderStatus, Trigger], tuple[Outcome, OrderStatus]]:
+    """One row for every state and trigger, read from the machine itself."""
+    table = {
+        (state, trigger): (Outcome.IGNORE if (state, trigger) in _IGNORED else Outcome.ANOMALY, state)
+        for state in OrderStatus
+        for trigger in Trigger
+    }
+    for name, event in declared.events.items():
+        for source, moves in event.transitions.items():
+            table[OrderStatus(source), Trigger(name)] = (Outcome.MOVE, OrderStatus(moves[0].dest))
+    return table
+
+
+TABLE: Final = _compile(machine())
+"""(state, trigger) -> (outcome, next state); complete over all pairs."""
+
+
+class PendingKind(Enum):
+    """A request of ours that the broker has not answered."""
+
+    SUBMIT = "SUBMIT"
+    CANCEL = "CANCEL"
+    REPLACE = "REPLACE"
+
+
+class Pending(Struct, frozen=True, gc=False, kw_only=True):
+    """One unanswered request. `seq` is its decision; `wire_id` names it on the wire.
+
+    A replace remembers the terms it asks for. `queries` counts how often we asked what became of it, `asked_at`
+    when last; `unknown` says that sending it failed in a way that leaves its fate open.
+    """
+
+    kind: PendingKind
+    seq: int
+    wire_id: str
+    since: Micros
+    asked_at: Micros
+    quantity: Decimal | None = None
+    price_limit: Decimal | None = None
+    price_stop: Decimal | None = None
+    order_type: OrderType | None = None
+    queries: int = 0
+    unknown: bool = False
+
+
+class Execution(Struct, frozen=True, gc=False, kw_only=True):
+    """One execution at its highest known revision. `cum_before` and `cum_after` bound the broker's count.
+
+    Intervals of executions before the last bust or quantity correction no longer compare: `comparable`.
+    """
+
+    root: str
+    revision: int
+    quantity: Decimal
+    price: Decimal
+    at: Micros
+    seq: int
+    cum_before: Decimal | None = None
+    cum_after: Decimal | None = None
+    comparable: bool = True
+
+
+class Order(Struct, frozen=True, gc=False, kw_only=True):
+    """An order and all that is known of it. Quantities are never negative; `value` is sum of price x quantity.
+
+    `leaves` is what can still execute; `total` is the broker's highest count since the last bust or correction.
+    """
+
+    client_order_id: str
+    instrument: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    leaves: Decimal
+    placed_at: Micros
+    placed_seq: int
+    trade_no: int | None = None
+    role: Role | None = None
+    price_limit: Decimal | None = None
+    price_stop: Decimal | None = None
+    status: OrderStatus = NEW
+    filled: Decimal = ZERO
+    value: Decimal = ZERO
+    total: Decimal = ZERO
+    executions: tuple[Execution, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    wire_ids: tuple[str, ...] = ()
+    broker_ids: tuple[str, ...] = ()
+    rung: int | None = None
+    reason: str = ""
+    cycles: int = 0
+    refusals: int = 0
+    requested_at: Micros = 0
+    first_fill_at: Micros | None = None
+    ended_at: Micros | None = None
+    triggered_at: Micros | None = None
+    triggered_seq: int = 0
+    cancel_cause: CancelCause | None = None
+    text: str = ""
+    done_for_day: bool = False
+    suspended: bool = False
+    assumed: bool = False
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything of the order may still execute, as far as is proven."""
+        return self.status in LIVE_STATES and (self.leaves > ZERO or bool(self.pending))
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the order was not placed by us."""
+        return self.trade_no is None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the broker is known to work the order right now."""
+        return self.status in (SUBMITTED, PARTIAL_FILLED) and not self.suspended and self.leaves > ZERO
+
+    @property
+    def wire_id(self) -> str:
+        """The id under which the broker knows the order at present."""
+        return self.wire_ids[-1] if self.wire_ids else self.client_order_id
+
+    @property
+    def broker_order_id(self) -> str | None:
+        """The broker's present id, if it told us one."""
+        return self.broker_ids[-1] if self.broker_ids else None
+
+    @property
+    def missing(self) -> Decimal:
+        """What the broker counts as filled and we have not seen."""
+        return self.total - self.filled if self.total > self.filled else ZERO
+
+    def pending_of(self, kind: PendingKind) -> Pending | None:
+        """The unanswered request of this kind, if there is one."""
+        for pending in self.pending:
+            if pending.kind is kind:
+                return pending
+        return None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether any request of ours is unanswered."""
+        return bool(self.pending)
+
+
+class Anomaly(Struct, frozen=True, gc=False, kw_only=True):
+    """Something the broker reported that should not be. The step turns it into an alert."""
+
+    code: str
+    text: str
+    quantity: Decimal | None = None
+    client_order_id: str | None = None
+    trade_no: int | None = None
+    wants_query: bool = False

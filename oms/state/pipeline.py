@@ -1,0 +1,141 @@
+"""One pipeline: account x instrument. Its trades, its orders, its market; single-threaded by construction."""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms.events.base import Event
+from oms.events.session import InstrumentDefined
+from oms.state.market import Market
+from oms.state.order import CANCELED, REJECTED, Order, PendingKind
+from oms.state.trade import Trade, booked, with_order, without_stop
+from oms.values import SIGN_OF_SIDE, ZERO, Micros, OrderType, Role
+
+STOP_TYPES = (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
+    """State of one instrument in one account. The dicts are never changed in place.
+
+    `aliases` maps every id the broker may use to the order's own id. `wish` is the request the present step
+    must answer. `external` is the signed position of orders that are not ours, `adjusted` that of corporate acts.
+    """
+
+    instrument: InstrumentDefined
+    market: Market
+    trades: dict[int, Trade] = {}
+    orders: dict[str, Order] = {}
+    aliases: dict[str, str] = {}
+    open_trades: tuple[int, ...] = ()
+    wish: Event | None = None
+    wish_seq: int = 0
+    cycle: int = 0
+    external: Decimal = ZERO
+    adjusted: Decimal = ZERO
+    safe_mode: str = ""
+    alerts: tuple[str, ...] = ()
+    notes: dict[str, dict[str, Any]] = {}
+
+    @property
+    def name(self) -> str:
+        """The pipeline's key in the log: our instrument id."""
+        return self.instrument.instrument
+
+    @property
+    def position(self) -> Decimal:
+        """Signed position: unique fills plus adjustments (architecture 9.7)."""
+        own = sum((trade.position for trade in self.trades.values()), ZERO)
+        return own + self.external + self.adjusted
+
+    def open(self) -> list[Trade]:
+        """Trades that still need attention, oldest first."""
+        return [self.trades[number] for number in self.open_trades]
+
+    def of(self, ids: tuple[str, ...]) -> list[Order]:
+        """The orders of a slot, oldest first."""
+        return [self.orders[one] for one in ids]
+
+    def live(self, ids: tuple[str, ...]) -> list[Order]:
+        """The orders of a slot of which anything may still execute."""
+        return [order for one in ids if (order := self.orders[one]).is_live]
+
+    def find(self, *ids: str | None) -> Order | None:
+        """The order behind any id the broker uses for it."""
+        for one in ids:
+            if one is not None and (own := self.aliases.get(one)) is not None:
+                return self.orders[own]
+        return None
+
+
+def confirmed_stop_quantity(pipeline: Pipeline, trade: Trade) -> Decimal:
+    """How much of the position broker stops are known to cover, were they to trigger now."""
+    quantity = ZERO
+    for one in trade.stops:
+        order = pipeline.orders[one]
+        if order.is_confirmed and order.order_type in STOP_TYPES:
+            quantity += order.leaves
+    return quantity
+
+
+def put_trade(pipeline: Pipeline, trade: Trade) -> Pipeline:
+    """Store a trade and keep the list of those that need attention."""
+    trades = {**pipeline.trades, trade.trade_no: trade}
+    # A trade that is over needs attention again as soon as a late fact changes its position or its result.
+    needed = trade.held != ZERO or not trade.is_over or trade.unsettled(pipeline.instrument.multiplier)
+    listed = trade.trade_no in pipeline.open_trades
+    if needed == listed:
+        return replace(pipeline, trades=trades)
+    if listed:
+        numbers = tuple(number for number in pipeline.open_trades if number != trade.trade_no)
+    else:
+        numbers = tuple(sorted((*pipeline.open_trades, trade.trade_no)))
+    return replace(pipeline, trades=trades, open_trades=numbers)
+
+
+def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) -> Pipeline:
+    """Store a changed order and carry the change into its trade and the position."""
+    if new is old:
+        return pipeline
+    aliases = _aliased(pipeline.aliases, new)
+    pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new}, aliases=aliases)
+    before = old if old is not None else replace(new, filled=ZERO, value=ZERO)
+    if new.trade_no is None:
+        change = (new.filled - before.filled) * SIGN_OF_SIDE[new.side]
+        return replace(pipeline, external=pipeline.external + change) if change else pipeline
+    trade = pipeline.trades[new.trade_no]
+    if old is None:
+        trade = with_order(trade, new)
+    elif new.role is Role.STOP and new.order_type not in STOP_TYPES:
+        # The stop was taken over into the exit: from here on the exit's owner minds it.
+        new = replace(new, role=Role.EXIT)
+        pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new})
+        trade = with_order(without_stop(trade, new.client_order_id), new)
+    trade = booked(trade, before, new, pipeline.market.atr.value, now)
+    return put_trade(pipeline, measured(pipeline, trade, now))
+
+
+def measured(pipeline: Pipeline, trade: Trade, now: Micros) -> Trade:
+    """Keep the time in which a position has no confirmed broker stop for all of it."""
+    covered = trade.held == ZERO or confirmed_stop_quantity(pipeline, trade) >= abs(trade.held)
+    if covered == (trade.unconfirmed_since is None):
+        return trade
+    if not covered:
+        return replace(trade, unconfirmed_since=now)
+    since = trade.unconfirmed_since if trade.unconfirmed_since is not None else now
+    return replace(trade, unconfirmed_since=None, unconfirmed_us=trade.unconfirmed_us + now - since)
+
+
+def _aliased(aliases: dict[str, str], order: Order) -> dict[str, str]:
+    own = order.client_order_id
+    fresh = [one for one in (own, *order.wire_ids, *order.broker_ids) if one not in aliases]
+    fresh += [one.wire_id for one in order.pending if one.wire_id not in aliases and one.wire_id not in fresh]
+    return {**aliases, **dict.fromkeys(fresh, own)} if fresh else aliases
+
+
+def ended_badly(order: Order) -> bool:
+    """Whether an order of ours ended without our asking: rejected, or cancelled by somebody else."""
+    if order.status is REJECTED:
+        return True
+    return order.status is CANCELED and order.pending_of(PendingKind.CANCEL) is None and order.requested_at == 0

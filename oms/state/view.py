@@ -1,0 +1,65 @@
+"""What a policy sees: one pipeline of an account at one instant. Nothing else reaches a decision."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from oms.config import Settings
+from oms.state.account import Account
+from oms.state.market import Market
+from oms.state.order import Order
+from oms.state.pipeline import Pipeline
+from oms.state.trade import Trade
+from oms.values import MILLISECOND, Micros, Side
+
+
+class View(Struct, frozen=True, gc=False):
+    """Account, pipeline and the logical time of the input that is being decided."""
+
+    account: Account
+    pipeline: Pipeline
+    now: Micros
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force for new trades and safety limits."""
+        return self.account.settings
+
+    @property
+    def market(self) -> Market:
+        """The pipeline's market."""
+        return self.pipeline.market
+
+    @property
+    def tick(self) -> Decimal:
+        """Smallest price step of the instrument."""
+        return self.pipeline.instrument.tick
+
+    @property
+    def lot(self) -> Decimal:
+        """Smallest quantity step of the instrument."""
+        return self.pipeline.instrument.lot
+
+    def settings_of(self, trade: Trade) -> Settings:
+        """The configuration the trade was opened under (architecture 5.6)."""
+        return self.account.configs[trade.config_sha256]
+
+    def is_fresh(self) -> bool:
+        """Whether the newest quote may be used now."""
+        return self.market.is_fresh(self.now, self.settings.market_data.stale_quote_ms * MILLISECOND)
+
+    def ack_timeout(self) -> Micros:
+        """How long a request may stay unanswered before its fate is looked for."""
+        return self.settings.protection.ack_timeout_ms * MILLISECOND
+
+    def exit_price(self, side: Side) -> Decimal | None:
+        """The side of a fresh quote that an order of `side` would meet, else None."""
+        return self.market.exit_price(side) if self.is_fresh() else None
+
+    def orders(self, ids: tuple[str, ...]) -> list[Order]:
+        """Orders of a role slot."""
+        return self.pipeline.of(ids)
+
+    def live(self, ids: tuple[str, ...]) -> list[Order]:
+        """Orders of a role slot that may still execute."""
+        return self.pipeline.live(ids)

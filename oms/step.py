@@ -1,0 +1,374 @@
+"""One step: an input and everything decided from it. Pure: no clock, no chance, no I/O.
+
+`decide` folds the input, checks it, runs the policies in the order of their table, arbitrates between closers,
+and folds every decision as it is made. `fold_recorded` folds one logged event and decides nothing: recovery uses
+it, verification uses `decide` and compares.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms import commands
+from oms.arbitration import arbitrate
+from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder
+from oms.events import broker, clock, decisions, operator, session, strategy
+from oms.events.base import DECISION, Event, Stamped
+from oms.execution import orders
+from oms.policies import CLOSERS, OWNERS, POLICIES, Policy, kill_switch
+from oms.state import invariants
+from oms.state.account import ACCOUNT_WIDE, Account, fold_account
+from oms.state.fold import fold
+from oms.state.order import Anomaly
+from oms.state.pipeline import Pipeline
+from oms.state.root import new_pipeline
+from oms.state.view import View
+from oms.values import Micros, Severity
+
+Pipelines = Mapping[str, Pipeline]
+
+_SEVERITY = {
+    "late_fill": Severity.CRITICAL,
+    "overfill": Severity.CRITICAL,
+    "wrong_side": Severity.CRITICAL,
+    "canceled_unasked": Severity.CRITICAL,
+    "fill_overlap": Severity.CRITICAL,
+    "reinstated": Severity.CRITICAL,
+}
+
+
+class Recorded(Struct, frozen=True, gc=False):
+    """An event with its place: `seq` in the account's log, the pipeline it belongs to (None: the account)."""
+
+    seq: int
+    event: Event
+    pipeline: str | None
+
+
+class StepResult(Struct, frozen=True, gc=False):
+    """What a step did: the new account, the pipelines it changed, its events (input first) and its commands.
+
+    `settled` are decision seqs whose commands have got their outcome.
+    """
+
+    account: Account
+    changed: dict[str, Pipeline]
+    events: tuple[Recorded, ...]
+    commands: tuple[Command, ...]
+    settled: tuple[int, ...]
+
+
+def decide(account: Account, pipelines: Pipelines, stamped: Stamped, due: Iterable[str] = ()) -> StepResult:
+    """Step one input. `due` are the pipelines whose deadline has come (for `ClockAdvanced`), in order.
+
+    Assumes that `values.CONTEXT` is the active decimal context. Raises KeyError for an event without a fold.
+    """
+    step = _Step(account, pipelines, stamped.logical_time)
+    step.take(stamped.event, due)
+    return step.result()
+
+
+def fold_recorded(
+    account: Account, pipelines: dict[str, Pipeline], event: Event, now: Micros, seq: int, pipeline: str | None
+) -> Account:
+    """Fold one logged event into `pipelines` (changed in place) and return the new account."""
+    for name in _addressed(event, pipeline, pipelines):
+        before = pipelines.get(name)
+        if before is None:
+            if isinstance(event, session.InstrumentDefined):
+                pipelines[name] = new_pipeline(event, account.settings)
+            continue
+        if event.KIND != DECISION and before.wish is not None:
+            before = replace(before, wish=None)
+        pipelines[name] = fold(before, event, now, seq)[0]
+    return fold_account(account, event, now, seq)
+
+
+def _addressed(event: Event, pipeline: str | None, pipelines: Pipelines) -> Iterable[str]:
+    if pipeline is not None:
+        return (pipeline,)
+    if isinstance(event, clock.ClockAdvanced):
+        return [quote.instrument for quote in event.quotes]
+    if isinstance(event, session.DayRolled | broker.BrokerSnapshotReported):
+        return list(pipelines)
+    return ()
+
+
+def pipeline_of(event: Event) -> str | None:
+    """The pipeline an event addresses by itself, or None for the account."""
+    if type(event) in ACCOUNT_WIDE:
+        return None
+    name: str | None = getattr(event, "instrument", None)
+    return name
+
+
+def next_due(account: Account, pipeline: Pipeline, now: Micros) -> Micros | None:
+    """The earliest deadline of any policy for a pipeline; None while nothing is under way."""
+    if not pipeline.open_trades or not account.config_sha256:
+        return None
+    view = View(account, pipeline, now)
+    dues = [policy.next_due(view) for policy in POLICIES if policy.next_due is not None]
+    dues.append(invariants.next_due(view))
+    return min((due for due in dues if due is not None), default=None)
+
+
+class _Step:
+    """The working state of one step; it lives only inside `decide`."""
+
+    def __init__(self, account: Account, pipelines: Pipelines, now: Micros) -> None:
+        self.account = account
+        self.now = now
+        self.before = pipelines
+        self.changed: dict[str, Pipeline] = {}
+        self.events: list[Recorded] = []
+        self.commands: list[Command] = []
+
+    def result(self) -> StepResult:
+        settled = [
+            pending.seq
+            for name, pipeline in self.changed.items()
+            for pending in _settled(self.before.get(name), pipeline)
+        ]
+        return StepResult(self.account, self.changed, tuple(self.events), tuple(self.commands), tuple(settled))
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        return self.changed.get(name) or self.before.get(name)
+
+    def take(self, event: Event, due: Iterable[str]) -> None:
+        """Fold the input and decide for everything it touches."""
+        name = pipeline_of(event)
+        seq = self.account.seq + 1
+        self.events.append(Recorded(seq, event, name))
+        anomalies: dict[str, tuple[Anomaly, ...]] = {}
+        touched = list(dict.fromkeys([*due, *_addressed(event, name, self.before)]))
+        for one in touched:
+            anomalies[one] = self.fold_input(one, event, seq)
+        self.account = fold_account(self.account, event, self.now, seq)
+        if not self.account.config_sha256:
+            return
+        if name is not None and self.pipeline(name) is None:
+            self.refuse_unknown(event)
+        if isinstance(event, operator.OperatorCommanded) and name is None:
+            touched = self.operate()
+        for one in touched:
+            if self.pipeline(one) is not None:
+                self.run(one, anomalies.get(one, ()))
+
+    def fold_input(self, name: str, event: Event, seq: int) -> tuple[Anomaly, ...]:
+        pipeline = self.pipeline(name)
+        if pipeline is None:
+            if isinstance(event, session.InstrumentDefined):
+                self.changed[name] = new_pipeline(event, self.account.settings)
+            return ()
+        if pipeline.wish is not None:
+            pipeline = replace(pipeline, wish=None)
+        self.changed[name], anomalies = fold(pipeline, event, self.now, seq)
+        return anomalies
+
+    def operate(self) -> list[str]:
+        """An operator's act on the whole account: first the account's own decision, then all that is open."""
+        for decision in kill_switch.decide_account(self.account):
+            self.record(decision, None)
+        return [name for name, pipeline in self.before.items() if pipeline.open_trades]
+
+    def refuse_unknown(self, event: Event) -> None:
+        if isinstance(event, strategy.EntryRequested | strategy.ExitRequested):
+            self.record(
+                decisions.IntentRefused(
+                    instrument=event.instrument,
+                    strategy=event.strategy,
+                    intent_id=event.intent_id,
+                    code="unknown_instrument",
+                    text=f"{event.instrument} is not defined in this account",
+                ),
+                None,
+            )
+        elif not isinstance(event, session.InstrumentDefined):
+            text = f"{type(event).__name__} for {pipeline_of(event)}"
+            self.record(
+                decisions.Alerted(severity=Severity.WARNING, code="unknown_instrument", text=text, policy="step"), None
+            )
+
+    def run(self, name: str, anomalies: tuple[Anomaly, ...]) -> None:
+        """Run all policies on one pipeline. If one raises, its pipeline keeps only what safe code decides."""
+        kept = (self.account, self.changed.get(name), len(self.events), len(self.commands))
+        failing = ""
+        try:
+            self.report(name, anomalies)
+            for failing in self.closers(name, CLOSERS):
+                pass
+            for failing in self.owners(name, OWNERS):
+                pass
+            failing = "invariants"
+            self.check(name)
+        except Exception as error:  # Isolation: whatever a policy does wrong, the others stand.
+            self.restore(name, kept)
+            self.fail(name, failing, error)
+
+    def restore(self, name: str, kept: tuple[Account, Pipeline | None, int, int]) -> None:
+        self.account = kept[0]
+        if kept[1] is not None:
+            self.changed[name] = kept[1]
+        else:
+            self.changed.pop(name, None)
+        del self.events[kept[2] :]
+        del self.commands[kept[3] :]
+
+    def fail(self, name: str, policy: str, error: Exception) -> None:
+        text = type(error).__name__
+        self.record(decisions.DecisionFailed(instrument=name, failed_policy=policy, text=text), name)
+        pipeline = self.pipeline(name)
+        if pipeline is not None and not pipeline.safe_mode:
+            self.record(decisions.SafeModeEntered(instrument=name, reason=f"{policy} failed", text=text), name)
+
+    def report(self, name: str, anomalies: tuple[Anomaly, ...]) -> None:
+        """Turn what was odd about the input into alerts, and ask where only the broker knows."""
+        asked: set[str] = set()
+        for anomaly in anomalies:
+            self.record(_alert(name, anomaly), name)
+            pipeline = self.pipeline(name)
+            own = anomaly.client_order_id
+            if anomaly.wants_query and own is not None and pipeline is not None and own not in asked:
+                order = pipeline.orders[own]
+                asked.add(own)
+                if not order.is_external:
+                    self.record(orders.query(order, policy="step", reason=anomaly.code), name)
+
+    def view(self, name: str) -> View:
+        pipeline = self.pipeline(name)
+        assert pipeline is not None
+        return View(self.account, pipeline, self.now)
+
+    def closers(self, name: str, policies: tuple[Policy, ...]) -> Iterator[str]:
+        """Collect what the closers want on one and the same state; the strongest wish per trade stands."""
+        view = self.view(name)
+        if not view.pipeline.open_trades and view.pipeline.wish is None:
+            return
+        wanted: list[tuple[int, str, Event]] = []
+        for policy in policies:
+            yield policy.name
+            wanted += [(policy.priority, policy.name, decision) for decision in policy.decide(view)]
+        for decision in arbitrate(wanted) if wanted else ():
+            self.record(decision, name)
+
+    def owners(self, name: str, policies: tuple[Policy, ...]) -> Iterator[str]:
+        """Let each owner see what the ones before it decided."""
+        view = self.view(name)
+        for policy in policies:
+            if not view.pipeline.open_trades and view.pipeline.wish is None:
+                return
+            yield policy.name
+            made = list(policy.decide(view))
+            for decision in made:
+                self.record(decision, name)
+            if made:
+                view = self.view(name)
+
+    def check(self, name: str) -> None:
+        view = self.view(name)
+        if view.pipeline.open_trades:
+            for decision in invariants.check(view):
+                self.record(decision, name)
+
+    def record(self, decision: Event, name: str | None) -> None:
+        """Give a decision its place and ids, fold it, and read its command."""
+        seq = self.account.seq + 1
+        decision = self.identified(decision, seq)
+        self.events.append(Recorded(seq, decision, name))
+        if name is not None:
+            pipeline = self.pipeline(name)
+            assert pipeline is not None
+            self.changed[name] = fold(pipeline, decision, self.now, seq)[0]
+        self.account = fold_account(self.account, decision, self.now, seq)
+        command = command_of(decision, seq, self.pipeline(name) if name is not None else None)
+        if command is not None:
+            self.commands.append(command)
+
+    def identified(self, decision: Event, seq: int) -> Event:
+        account = self.account
+        if isinstance(decision, decisions.OrderPlaced):
+            own = commands.order_id(account.log_id, account.account, account.epoch, seq)
+            return replace(decision, client_order_id=own)
+        if isinstance(decision, decisions.ReplaceRequested | decisions.CancelRequested):
+            return replace(
+                decision, wire_id=commands.order_id(account.log_id, account.account, account.epoch, seq)
+            )
+        return decision
+
+
+def _settled(before: Pipeline | None, after: Pipeline) -> Iterator[Any]:
+    """Requests that were unanswered before the step and are not any more."""
+    if before is None or before.orders is after.orders:
+        return
+    for own, old in before.orders.items():
+        if old.pending:
+            new = after.orders.get(own)
+            left = {pending.seq for pending in new.pending} if new is not None else set()
+            yield from (pending for pending in old.pending if pending.seq not in left)
+
+
+def _alert(name: str, anomaly: Anomaly) -> decisions.Alerted:
+    return decisions.Alerted(
+        severity=_SEVERITY.get(anomaly.code, Severity.WARNING),
+        code=anomaly.code,
+        text=anomaly.text,
+        instrument=name,
+        trade_no=anomaly.trade_no,
+        client_order_id=anomaly.client_order_id,
+        quantity=anomaly.quantity,
+        policy="step",
+    )
+
+
+def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command | None:
+    """The command behind a logged decision, or None. The outbox can be rebuilt from the log with it."""
+    if isinstance(decision, decisions.OrderPlaced):
+        return PlaceOrder(
+            seq=seq,
+            instrument=decision.instrument,
+            client_order_id=decision.client_order_id,
+            role=decision.role,
+            side=decision.side,
+            quantity=decision.quantity,
+            order_type=decision.order_type,
+            time_in_force=decision.time_in_force,
+            price_limit=decision.price_limit,
+            price_stop=decision.price_stop,
+            valid_until=decision.valid_until,
+            reason=decision.reason,
+        )
+    if isinstance(decision, decisions.ReplaceRequested):
+        assert pipeline is not None
+        order = pipeline.orders[decision.client_order_id]
+        assert order.role is not None
+        return ReplaceOrder(
+            seq=seq,
+            instrument=decision.instrument,
+            client_order_id=decision.wire_id,
+            orig_client_order_id=decision.orig_wire_id,
+            broker_order_id=decision.broker_order_id,
+            role=order.role,
+            side=order.side,
+            quantity=decision.quantity,
+            order_type=decision.order_type,
+            price_limit=decision.price_limit,
+            price_stop=decision.price_stop,
+            valid_until=decision.valid_until,
+            reason=decision.reason,
+        )
+    if isinstance(decision, decisions.CancelRequested):
+        return CancelOrder(
+            seq=seq,
+            instrument=decision.instrument,
+            client_order_id=decision.wire_id,
+            orig_client_order_id=decision.orig_wire_id,
+            broker_order_id=decision.broker_order_id,
+            reason=decision.reason,
+        )
+    if isinstance(decision, decisions.QueryRequested):
+        return QueryOrder(
+            seq=seq, instrument=decision.instrument, client_order_id=decision.wire_id, reason=decision.reason
+        )
+    return None

@@ -1,0 +1,33 @@
+"""Where the stop of a trade should be: the best of all active candidates and the level reached before.
+
+An inactive candidate is absent, not zero. The level never moves back (OD-084, OD-086; reliability I36, I37).
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.stops import atr_trail, breakeven, initial, mfe_lock, runner
+from oms.stops.base import is_better
+
+Candidate = Callable[[View, Trade], Decimal | None]
+
+CANDIDATES: Final[dict[str, Candidate]] = {
+    "initial": initial.candidate,
+    "breakeven": breakeven.candidate,
+    "mfe_lock": mfe_lock.candidate,
+    "atr_trail": atr_trail.candidate,
+    "runner": runner.candidate,
+}
+
+
+def effective_stop(view: View, trade: Trade) -> tuple[Decimal | None, str]:
+    """The stop level and the name of the candidate that set it. Only finite positive candidates count."""
+    level, source = trade.level, trade.level_source
+    for name, candidate in CANDIDATES.items():
+        price = candidate(view, trade)
+        if price is not None and price.is_finite() and price > 0 and is_better(trade, price, level):
+            level, source = price, name
+    return level, source

@@ -1,0 +1,28 @@
+"""Arithmetic shared by the stop candidates; each works in the trade's own direction."""
+
+from decimal import Decimal
+
+from oms.state.trade import Trade
+from oms.values import SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up_to_tick
+
+
+def excursion_r(trade: Trade) -> Decimal | None:
+    """Maximum favourable excursion in units of the planned risk; None before a fill or without risk."""
+    price = trade.price_entry
+    if price is None or trade.mfe is None or trade.risk == ZERO:
+        return None
+    return (trade.mfe - price) * SIGN_OF[trade.side] / trade.risk
+
+
+def on_tick(trade: Trade, price: Decimal, tick: Decimal) -> Decimal:
+    """Round a stop away from the market, so that rounding never brings it closer than its formula."""
+    if trade.side is PositionSide.LONG:
+        return round_down_to_tick(price, tick)
+    return round_up_to_tick(price, tick)
+
+
+def is_better(trade: Trade, level: Decimal, than: Decimal | None) -> bool:
+    """Whether a stop level protects more than another (higher for a long, lower for a short)."""
+    if than is None:
+        return True
+    return level > than if trade.side is PositionSide.LONG else level < than

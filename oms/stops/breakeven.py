@@ -1,0 +1,25 @@
+"""Break-even after the first target has filled. OD-065; C-04, C-05."""
+
+from decimal import Decimal
+
+from oms.formulas.cost import BreakEvenMode, break_even_price
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.values import ZERO
+
+
+def candidate(view: View, trade: Trade) -> Decimal | None:
+    """The price at which the rest of the trade no longer loses, once a target has filled."""
+    price = trade.price_entry
+    if price is None or all(order.filled == ZERO for order in view.orders(trade.targets)):
+        return None
+    setting = view.settings_of(trade).breakeven
+    mode = BreakEvenMode(setting.offset_mode)
+    if mode is BreakEvenMode.PCT:
+        amount = setting.offset_pct
+    elif mode is BreakEvenMode.TICKS:
+        amount = Decimal(setting.offset_ticks)
+    else:
+        # The fees seen so far, per unit of the position, pay for the way in; the way out costs as much again.
+        amount = max(trade.fees, ZERO) * 2 / (trade.entered + trade.exited) if trade.entered else ZERO
+    return break_even_price(price, trade.side, mode, amount, view.tick)

@@ -1,0 +1,1 @@
+"""Days again: imports of market data, rebuilding, verification, time travel, what-if."""

@@ -1,0 +1,71 @@
+"""The files of this checkout, for the tests that look at all of them."""
+
+import ast
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("oms", "eventlog", "replay", "migrations")
+LIBRARY = ("oms", "eventlog", "replay")
+IGNORED = {"__pycache__", "build", "dist"}
+TEXT = {
+    ".py",
+    ".toml",
+    ".md",
+    ".sql",
+    ".txt",
+    ".yml",
+    ".yaml",
+    ".csv",
+    ".json",
+    ".html",
+    ".js",
+    ".css",
+    ".cfg",
+    "",
+}
+
+
+@cache
+def all_files() -> tuple[Path, ...]:
+    """Every file that belongs to the project, sorted; caches, environments and version control left out."""
+    found = []
+    for folder, names, files in os.walk(ROOT):
+        here = Path(folder)
+        hidden = {name for name in names if name.startswith(".") and name not in (".ci", ".github")}
+        names[:] = sorted(
+            set(names) - hidden - IGNORED - {name for name in names if name.endswith(".egg-info")}
+        )
+        found += [here / name for name in files if not name.endswith(".pyc")]
+    return tuple(sorted(found))
+
+
+def text_files() -> Iterator[Path]:
+    """The files that people write and read."""
+    return (path for path in all_files() if path.suffix in TEXT and path.name != "py.typed")
+
+
+def python_files(*packages: str) -> list[Path]:
+    """The Python files below the named top-level folders, sorted."""
+    return [
+        path for path in all_files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in packages
+    ]
+
+
+def name_of(path: Path) -> str:
+    """The path as a person writes it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_of(path: Path) -> str:
+    """The dotted name under which a Python file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a Python file. Raises SyntaxError, which names file and line."""
+    return ast.parse(path.read_text(encoding="utf-8"), filename=name_of(path))
