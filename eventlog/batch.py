@@ -3,12 +3,20 @@
 import struct
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from eventlog.canon import require_canonical
-from eventlog.chain import account_piece, link, row_pieces
+from eventlog.chain import (
+    account_piece,
+    bytes_piece,
+    fresh_text_piece,
+    link,
+    row_pieces,
+    seq_piece,
+    small_piece,
+    text_piece,
+)
 from eventlog.envelope import Envelope, Head, InboxKey, OutboxRow, StepRecord
 from eventlog.errors import Unstorable
 
@@ -17,7 +25,9 @@ TIME_FIRST, TIME_LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 # An index entry of PostgreSQL ends at about 2,700 bytes.
 ACCOUNT_LIMIT_BYTES = 256
 KEY_LIMIT_BYTES = 1024
-CONFIG_EVENT = "ConfigActivated"
+
+
+Pieces = tuple[bytes, ...]
 
 
 class Batch(Struct, frozen=True, gc=False):
@@ -29,10 +39,12 @@ class Batch(Struct, frozen=True, gc=False):
     before: Head
     after: Head
     rows: list[Envelope]
-    pieces: list[tuple[bytes, ...]]
+    pieces: list[Pieces]
     links: list[bytes]
     inbox: list[tuple[InboxKey, int]]
+    inbox_pieces: list[Pieces]
     outbox: dict[int, OutboxRow]
+    outbox_pieces: dict[int, Pieces]
     outbox_done: list[int]
     raw: dict[int, bytes]
     configs: dict[str, str]
@@ -40,26 +52,20 @@ class Batch(Struct, frozen=True, gc=False):
 
 def prepare(head: Head, steps: Sequence[StepRecord]) -> Batch:
     """Check and link the steps that follow `head`. Raises Unstorable for data, ValueError for misuse."""
-    batch = Batch(head, head, [], [], [], [], {}, [], {}, {})
+    batch = Batch(head, head, [], [], [], [], [], {}, {}, [], {}, {})
     expected = head.seq + 1
     for step in steps:
         _require_numbered(step, expected)
         try:
-            body = _check_step(step)
-            _add_rows(batch, head, step)
-        except (struct.error, UnicodeError, OverflowError) as error:
-            raise Unstorable(
-                f"a value of step {expected} does not fit its column: {error}", seq=expected
-            ) from error
-        _check_raw(step, body, expected)
-        _add_beside(batch, step, expected)
+            _require_storable(step)
+            _add_rows(batch, step)
+            _add_beside(batch, step, expected)
+        except (struct.error, ValueError, OverflowError) as error:
+            raise Unstorable(f"a value of step {expected} fits no column: {error}", seq=expected) from error
         expected += len(step.events)
     last = batch.rows[-1]
     after = Head(head.account, last.seq, batch.links[-1], head.epoch, last.logical_time, last.trading_day)
-    return Batch(
-        head, after, batch.rows, batch.pieces, batch.links, batch.inbox, batch.outbox, batch.outbox_done,
-        batch.raw, batch.configs,
-    )  # fmt: skip
+    return structs.replace(batch, after=after)
 
 
 def require_account(account: str) -> None:
@@ -68,12 +74,6 @@ def require_account(account: str) -> None:
         raise ValueError(
             f"an account id has 1 to {ACCOUNT_LIMIT_BYTES} bytes and no U+0000: {account[:80]!r}"
         )
-
-
-def named_hash(body: dict[str, Any], name: str) -> str | None:
-    """The SHA-256 that a body names at its top level, as `->>` would print it."""
-    value = body.get(name)
-    return value if isinstance(value, str) else None
 
 
 def _require_numbered(step: StepRecord, expected: int) -> None:
@@ -91,8 +91,8 @@ def _require_numbered(step: StepRecord, expected: int) -> None:
         raise ValueError(f"step {expected} sends a command that none of its decisions made")
 
 
-def _check_step(step: StepRecord) -> dict[str, Any]:
-    body = require_canonical(step.events[0].body)
+def _require_storable(step: StepRecord) -> None:
+    first = require_canonical(step.events[0].body)
     for row in step.events[1:]:
         require_canonical(row.body)
     for command in step.outbox:
@@ -101,56 +101,58 @@ def _check_step(step: StepRecord) -> dict[str, Any]:
         for time in (row.logical_time, row.event_time, row.received_at):
             if time is not None and not TIME_FIRST <= time <= TIME_LAST:
                 raise OverflowError(f"the time {time} is outside the years 1 to 9999")
-    key = step.inbox
-    if key and max(len(key.source.encode()), len(key.dedupe_key.encode())) > KEY_LIMIT_BYTES:
-        raise OverflowError(f"an inbox key is longer than {KEY_LIMIT_BYTES} bytes")
-    return body
+    named, given = first.get("raw_sha256"), None if step.raw is None else sha256(step.raw).hexdigest()
+    if named != given:
+        seq = step.events[0].seq
+        raise Unstorable(
+            f"step {seq}: its body names raw_sha256 {named}, its raw frame has {given}; evidence needs both",
+            seq=seq,
+        )
 
 
-def _add_rows(batch: Batch, head: Head, step: StepRecord) -> None:
-    account = account_piece(head.account)
-    previous = batch.links[-1] if batch.links else head.chain
+def _add_rows(batch: Batch, step: StepRecord) -> None:
+    account = account_piece(batch.before.account)
+    previous = batch.links[-1] if batch.links else batch.before.chain
     for row in step.events:
-        try:
-            pieces = row_pieces(row)
-        except ValueError as error:
-            raise Unstorable(f"row {row.seq}: {error}", seq=row.seq) from error
+        pieces = row_pieces(row)
         previous = link(previous, account, pieces)
         batch.rows.append(row)
         batch.pieces.append(pieces)
         batch.links.append(previous)
 
 
-def _check_raw(step: StepRecord, body: dict[str, Any], seq: int) -> None:
-    named = named_hash(body, "raw_sha256")
-    given = None if step.raw is None else sha256(step.raw).hexdigest()
-    if named != given:
-        raise Unstorable(
-            f"step {seq}: the body names raw_sha256 {named}, the raw frame has {given}; evidence needs both",
-            seq=seq,
-        )
-
-
 def _add_beside(batch: Batch, step: StepRecord, seq: int) -> None:
     if step.inbox:
         batch.inbox.append((step.inbox, seq))
+        batch.inbox_pieces.append(_inbox_pieces(step.inbox, seq))
     for done in step.outbox_done:
         # One statement cannot delete what it inserts itself.
         if batch.outbox.pop(done, None) is None:
             batch.outbox_done.append(done)
+        else:
+            del batch.outbox_pieces[done]
     for command in step.outbox:
         batch.outbox[command.seq] = command
+        batch.outbox_pieces[command.seq] = _outbox_pieces(command)
     if step.raw is not None:
         batch.raw[seq] = step.raw
     if step.config is not None:
-        batch.configs[config_name(step.config)] = step.config
+        name = sha256(fresh_text_piece(step.config)[4:]).hexdigest()
+        batch.configs[name] = step.config
 
 
-def config_name(text: str) -> str:
-    """The name of a configuration: the SHA-256 of its text in lower-case hex."""
-    if "\0" in text:
-        raise Unstorable("a configuration holds U+0000, which no database text can")
-    try:
-        return sha256(text.encode()).hexdigest()
-    except UnicodeEncodeError as error:
-        raise Unstorable("a configuration holds half a surrogate pair") from error
+def _inbox_pieces(key: InboxKey, seq: int) -> Pieces:
+    source, name = text_piece(key.source), fresh_text_piece(key.dedupe_key)
+    if max(len(source), len(name)) > KEY_LIMIT_BYTES + 4:
+        raise OverflowError(f"an inbox key is longer than {KEY_LIMIT_BYTES} bytes")
+    return source, name, seq_piece(seq), bytes_piece(key.body_hash)
+
+
+def _outbox_pieces(row: OutboxRow) -> Pieces:
+    return (
+        seq_piece(row.seq),
+        small_piece(row.priority),
+        text_piece(row.client_order_id),
+        text_piece(row.pipeline),
+        fresh_text_piece(row.body),
+    )

@@ -116,7 +116,7 @@ def reset(data_dir: Path | str | None = None, major: int = 18) -> Status:
 def _terminate_as_exit() -> Iterator[None]:
     """Let SIGTERM leave the session in an orderly way, unless the program has its own plan for it."""
 
-    def leave(number: int, frame: object) -> None:
+    def leave(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
     in_main = threading.current_thread() is threading.main_thread()

@@ -1,6 +1,7 @@
 """The interface of an event log. `PostgresLog` and `MemoryLog` pass the same contract suite."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Protocol
 
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord
@@ -9,8 +10,17 @@ from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord
 class StoredRow(Protocol):
     """A row as read for verification: the envelope, its chain link and its stored raw frame."""
 
-    envelope: Envelope
-    chain: bytes
+    @property
+    def envelope(self) -> Envelope:
+        """The row."""
+
+    @property
+    def chain(self) -> bytes:
+        """Its link."""
+
+    @property
+    def raw(self) -> bytes | None:
+        """The broker's exact bytes, where the input has them."""
 
 
 class EventLog(Protocol):
@@ -37,11 +47,19 @@ class EventLog(Protocol):
     def release(self, account: str, owner: str) -> None:
         """Give the lease back; a later writer needs no waiting."""
 
+    def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
+        """Make room for the months from that of `first_day` on; return the partitions created.
+
+        A day without room cannot be appended to (MissingPartition). Call it before a day starts.
+        """
+
     def append(self, head: Head, steps: Sequence[StepRecord]) -> Head:
         """Store all steps or none, in one statement; return the new head.
 
         An unknown commit outcome is resolved inside (seq and chain decide). Raises Fenced, DuplicateKey,
-        Unstorable, MissingPartition, DatabaseAway; after any of them nothing was stored.
+        Unstorable, MissingPartition, DatabaseAway; after any of them nothing was stored, except that after
+        DatabaseAway the outcome may be unknown: appending the identical steps again then resolves it.
+        ValueError tells of misnumbered steps, a bug of the caller.
         """
 
     def inbox(self, account: str, source: str, dedupe_key: str) -> tuple[int, bytes] | None:
@@ -55,6 +73,12 @@ class EventLog(Protocol):
 
     def raw_frame(self, account: str, seq: int) -> bytes | None:
         """The broker's exact bytes behind an input."""
+
+    def config(self, config_sha256: str) -> str | None:
+        """The configuration text of this name."""
+
+    def last_seq(self, account: str) -> int:
+        """The seq of the last stored row, whatever the head says; 0 without rows."""
 
     def outbox(self, account: str) -> list[OutboxRow]:
         """Commands without a logged outcome, by (priority, seq)."""

@@ -172,6 +172,11 @@ class MemoryLog:
         self._open()
         return self._configs.get(config_sha256)
 
+    def last_seq(self, account: str) -> int:
+        """The seq of the last stored row; 0 without rows."""
+        found = self._open().get(account)
+        return len(found.rows) if found else 0
+
     def outbox(self, account: str) -> list[OutboxRow]:
         """Commands without a logged outcome, by (priority, seq)."""
         found = self._open().get(account)

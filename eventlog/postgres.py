@@ -272,6 +272,11 @@ class PostgresLog:
         row = self._row("*", queries.CONFIG, (config_sha256,))
         return row[0] if row else None
 
+    def last_seq(self, account: str) -> int:
+        """The seq of the last stored row, whatever the head says; 0 without rows."""
+        row = self._row(account, queries.LAST_SEQ, (shard_of(account), account))
+        return int(row[0])
+
     def outbox(self, account: str) -> list[OutboxRow]:
         """Commands without a logged outcome, by (priority, seq)."""
         return [OutboxRow(*row) for row in self._rows(account, queries.OUTBOX, (shard_of(account), account))]

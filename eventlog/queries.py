@@ -46,6 +46,10 @@ CONFIG = """
 SELECT body FROM oms.config_version WHERE config_sha256 = %s
 """
 
+LAST_SEQ = """
+SELECT coalesce(max(seq), 0) FROM oms.event WHERE shard = %s AND account = %s
+"""
+
 OUTBOX = """
 SELECT seq, priority, client_order_id, pipeline, body::text FROM oms.outbox
 WHERE shard = %s AND account = %s ORDER BY priority, seq

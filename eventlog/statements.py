@@ -10,17 +10,15 @@ from struct import pack
 
 from msgspec import Struct, structs
 
-from eventlog.batch import Batch
+from eventlog.batch import Batch, Pieces
 from eventlog.chain import (
     COLUMNS,
     NULL,
     bytes_piece,
     fresh_text_piece,
     seq_piece,
-    small_piece,
-    text_piece,
 )
-from eventlog.envelope import OutboxRow, shard_of
+from eventlog.envelope import shard_of
 
 TYPES = {
     "seq": "int8", "trading_day": "date", "cause_seq": "int8", "version": "int2", "trade_no": "int4",
@@ -38,11 +36,11 @@ PLAIN_EVENTS = 8
 PLAIN_COMMANDS = 4
 
 HEAD = """WITH head AS (
-    UPDATE oms.account_head SET seq = $6::int8, chain = $7::bytea, logical_time = $8::timestamptz, trading_day = $9::date
+    UPDATE oms.account_head
+    SET seq = $6::int8, chain = $7::bytea, logical_time = $8::timestamptz, trading_day = $9::date
     WHERE shard = $1::int2 AND account = $2::text AND seq = $3::int8 AND chain = $4::bytea AND epoch = $5::int8
     RETURNING shard, account)"""
 HEAD_PARAMETERS = 9
-Pieces = tuple[bytes, ...]
 
 
 class Shape(Struct, frozen=True):
@@ -114,11 +112,7 @@ def append_parameters(batch: Batch, shape: Shape) -> list[bytes | None]:
     events: list[Pieces] = [
         (*pieces, bytes_piece(link)) for pieces, link in zip(batch.pieces, batch.links, strict=True)
     ]
-    inbox: list[Pieces] = [
-        (text_piece(key.source), fresh_text_piece(key.dedupe_key), seq_piece(seq), bytes_piece(key.body_hash))
-        for key, seq in batch.inbox
-    ]
-    outbox = [_outbox_pieces(row) for row in batch.outbox.values()]
+    inbox, outbox = batch.inbox_pieces, list(batch.outbox_pieces.values())
     parameters = _head_parameters(batch)
     parameters += _flat(events) if shape.plain else _joined(EVENT, events)
     if shape.inbox:
@@ -149,16 +143,6 @@ def _head_parameters(batch: Batch) -> list[bytes | None]:
         last[COLUMNS.index("logical_time")][4:],
         last[COLUMNS.index("trading_day")][4:],
     ]
-
-
-def _outbox_pieces(row: OutboxRow) -> Pieces:
-    return (
-        seq_piece(row.seq),
-        small_piece(row.priority),
-        text_piece(row.client_order_id),
-        text_piece(row.pipeline),
-        fresh_text_piece(row.body),
-    )
 
 
 def _type(column: str) -> str:

@@ -78,8 +78,10 @@ _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 
 
 def encode(command: Command) -> str:
-    """JSON text for the outbox and for a broker process."""
-    return _encoder.encode(command).decode()
+    """Canonical JSON text for the outbox and for a broker process: keys by (byte length, bytes), as the log stores it."""
+    fields = msgspec.to_builtins(command)
+    ordered = {name: fields[name] for name in sorted(fields, key=lambda name: (len(name), name)) if fields[name] is not None}
+    return msgspec.json.format(_encoder.encode(ordered), indent=0).decode()
 
 
 def decode(text: str | bytes) -> Command:

@@ -69,3 +69,8 @@ def module_of(path: Path) -> str:
 def tree_of(path: Path) -> ast.Module:
     """The syntax tree of a Python file. Raises SyntaxError, which names file and line."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=name_of(path))
+
+
+def nothing(found: list[str]) -> None:
+    """Fail with every finding on its own line."""
+    assert not found, "\n" + "\n".join(found)

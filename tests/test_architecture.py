@@ -14,7 +14,7 @@ from importlinter.contracts.independence import IndependenceContract
 from importlinter.contracts.layers import LayersContract
 from importlinter.domain.contract import registry
 
-from tests.checkout import PACKAGES, ROOT, module_of, name_of, python_files, tree_of
+from tests.checkout import PACKAGES, ROOT, module_of, name_of, nothing, python_files, tree_of
 
 PURE = (
     "oms.arbitration",
@@ -80,7 +80,7 @@ def broken(report: Report) -> Iterator[str]:
 def test_imports_keep_the_contracts() -> None:
     report = check_contracts()
     assert not report.could_not_run, report.invalid_contract_options
-    assert list(broken(report)) == []
+    nothing(list(broken(report)))
 
 
 def pure_files() -> list[Path]:
@@ -102,7 +102,7 @@ def findings(kinds: tuple[type[ast.AST], ...], is_wrong: Any) -> list[str]:
 
 
 def test_the_pure_part_reads_no_clock() -> None:
-    assert findings((ast.Attribute,), lambda node: node.attr in CLOCKS and reads_clock(node)) == []
+    nothing(findings((ast.Attribute,), lambda node: node.attr in CLOCKS and reads_clock(node)))
 
 
 def reads_clock(node: ast.Attribute) -> bool:
@@ -115,11 +115,11 @@ def test_the_pure_part_calls_nothing_impure() -> None:
     def is_impure(node: ast.Call) -> bool:
         return isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS
 
-    assert findings((ast.Call,), is_impure) == []
+    nothing(findings((ast.Call,), is_impure))
 
 
 def test_the_pure_part_holds_no_float() -> None:
-    assert findings((ast.Constant,), lambda node: isinstance(node.value, (float, complex))) == []
+    nothing(findings((ast.Constant,), lambda node: isinstance(node.value, (float, complex))))
 
 
 def test_the_pure_part_iterates_no_set() -> None:
@@ -135,7 +135,7 @@ def test_the_pure_part_iterates_no_set() -> None:
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.comprehension) and is_set(node)
     ]
-    assert loops + comprehensions == []
+    nothing(loops + comprehensions)
 
 
 def test_transitions_has_one_owner() -> None:

@@ -18,6 +18,7 @@ from tests.checkout import (
     all_files,
     module_of,
     name_of,
+    nothing,
     python_files,
     text_files,
     tree_of,
@@ -66,7 +67,7 @@ def test_no_function_is_too_long() -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (length := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
     ]
-    assert found == []
+    nothing(found)
 
 
 def test_no_file_is_too_long() -> None:
@@ -74,7 +75,7 @@ def test_no_file_is_too_long() -> None:
         name_of(path): len(path.read_text(encoding="utf-8").splitlines())
         for path in python_files(*PACKAGES, "tests", "examples")
     }
-    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+    nothing([f"{name} has {length} lines" for name, length in lengths.items() if length > LONGEST_FILE])
 
 
 def test_no_class_has_a_name_that_says_nothing() -> None:
@@ -84,52 +85,56 @@ def test_no_class_has_a_name_that_says_nothing() -> None:
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef) and node.name.endswith(FORBIDDEN_SUFFIXES)
     ]
-    assert found == []
+    nothing(found)
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    found = [name_of(path) for path in python_files(*PACKAGES) if ast.get_docstring(tree_of(path)) is None]
-    assert found == []
+    found = [
+        name_of(path)
+        for path in python_files(*PACKAGES)
+        if tree_of(path).body and ast.get_docstring(tree_of(path)) is None
+    ]
+    nothing(found)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "what"),
+    "pattern",
     [
-        pytest.param(UNFINISHED, "unfinished work", id="unfinished"),
-        pytest.param(MACHINE_PATH, "a path of one machine", id="machine-path"),
-        pytest.param(INDEX_ADDRESS, "an address of a package index", id="index-address"),
+        pytest.param(UNFINISHED, id="unfinished-work"),
+        pytest.param(MACHINE_PATH, id="a-path-of-one-machine"),
+        pytest.param(INDEX_ADDRESS, id="an-address-of-a-package-index"),
     ],
 )
-def test_no_text_holds(pattern: re.Pattern[str], what: str) -> None:
+def test_no_text_holds(pattern: re.Pattern[str]) -> None:
     found = [
         f"{name_of(path)}:{number} {line.strip()[:80]}"
         for path in text_files()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         if pattern.search(line)
     ]
-    assert found == [], what
+    nothing(found)
 
 
 def test_the_lock_holds_names_versions_and_hashes_only() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="ascii").splitlines()
-    assert [line for line in lines if ADDRESS.search(line)] == []
+    nothing([line for line in lines if ADDRESS.search(line)])
     requirement = r"[a-z0-9][a-z0-9.-]*==[\w.]+( ; [^\\]+)? \\"
     allowed = re.compile(rf"({requirement}|    --hash=sha256:[0-9a-f]{{64}}( \\)?|    # .*|#.*|)")
-    assert [line for line in lines if not allowed.fullmatch(line)] == []
+    nothing([line for line in lines if not allowed.fullmatch(line)])
 
 
 def test_there_is_one_lock() -> None:
-    assert [name_of(path) for path in all_files() if path.name in OTHER_LOCKS] == []
+    nothing([name_of(path) for path in all_files() if path.name in OTHER_LOCKS])
 
 
 def test_the_top_level_is_fixed() -> None:
     present = {path.relative_to(ROOT).parts[0] for path in all_files()}
-    assert {name for name in present if not name.startswith(".")} - TOP_LEVEL == set()
+    nothing(sorted({name for name in present if not name.startswith(".")} - TOP_LEVEL))
 
 
 def test_every_folder_of_code_is_a_package() -> None:
     folders = {path.parent for path in python_files(*PACKAGES)}
-    assert [name_of(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+    nothing([name_of(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()])
 
 
 def test_no_package_is_empty() -> None:
@@ -139,7 +144,7 @@ def test_no_package_is_empty() -> None:
         if path.name == "__init__.py"
         and len(list(path.parent.iterdir())) - (path.parent / "__pycache__").exists() < 2
     ]
-    assert found == []
+    nothing(found)
 
 
 def imported_names(path: Path) -> Iterator[str]:
@@ -159,4 +164,4 @@ def test_no_module_is_unused() -> None:
     modules = [
         module_of(path) for path in python_files(*LIBRARY) if path.stem not in ("__init__", "__main__")
     ]
-    assert [name for name in modules if name not in used] == []
+    nothing([name for name in modules if name not in used])

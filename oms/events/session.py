@@ -22,6 +22,7 @@ class AccountOpened(Event, frozen=True, kw_only=True):
     account: str
     log_id: str
     currency: str
+    trading_day: date
 
 
 @register

@@ -13,6 +13,7 @@ from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import CloseRequested, GuardArmed, GuardBreached
 from oms.execution.orders import exit_side
+from oms.state.pipeline import Pipeline
 from oms.state.trade import Guard, Trade
 from oms.state.view import View
 from oms.values import MILLISECOND, ZERO, MarketReason, Micros, PositionSide
@@ -36,13 +37,13 @@ def decide(view: View) -> Iterator[Event]:
             yield from _watch(view, trade, trade.guard)
 
 
-def levels(view: View) -> Iterator[tuple[str, Decimal]]:
-    """(price kind, level) to watch: what the quote filter must not let pass unlogged."""
-    for trade in view.pipeline.open():
-        if trade.guard is not None and trade.held > ZERO:
-            kind = "bid" if trade.side is PositionSide.LONG else "ask"
-            yield kind, trade.guard.level
-            yield "last", trade.guard.level
+def levels(pipeline: Pipeline) -> list[tuple[PositionSide, Decimal]]:
+    """Armed levels, to be watched from the side of the position: the quote filter lets none of them pass unlogged."""
+    return [
+        (trade.side, trade.guard.level)
+        for trade in pipeline.open()
+        if trade.guard is not None and trade.held > ZERO
+    ]
 
 
 def next_due(view: View) -> Micros | None:

@@ -57,7 +57,7 @@ def fold_account(account: Account, event: Event, now: Micros, seq: int) -> Accou
 
 
 def _opened(_account: Account, event: session.AccountOpened) -> dict[str, Any]:
-    return {"account": event.account, "log_id": event.log_id, "currency": event.currency}
+    return {"account": event.account, "log_id": event.log_id, "currency": event.currency, "trading_day": event.trading_day}
 
 
 def _writer(_account: Account, event: session.WriterStarted) -> dict[str, Any]:

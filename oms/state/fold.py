@@ -15,7 +15,7 @@ from oms.state import market as markets
 from oms.state import trade as trades
 from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
 from oms.state.pipeline import Pipeline, put_order, put_trade
-from oms.values import ZERO, Micros, OrderType, PositionSide, TimeInForce
+from oms.values import ZERO, Micros, OrderType, PositionSide, Role, TimeInForce
 
 Folded = tuple[Pipeline, tuple[Anomaly, ...]]
 Fold = Callable[[Pipeline, Any, Micros, int], Folded]
@@ -233,7 +233,9 @@ def _fee(pipeline: Pipeline, event: broker.FeeReported, _now: Micros, _seq: int)
     for order in pipeline.orders.values():
         if order.trade_no is not None and any(one.root == event.execution for one in order.executions):
             trade = pipeline.trades[order.trade_no]
-            return put_trade(pipeline, replace(trade, fees=trade.fees + amount)), ()
+            entry = amount if order.role is Role.ENTRY else ZERO
+            trade = replace(trade, fees=trade.fees + amount, fees_entry=trade.fees_entry + entry)
+            return put_trade(pipeline, trade), ()
     return pipeline, ()
 
 

@@ -87,6 +87,7 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     abandoned_at: Micros | None = None
     closed_at: Micros | None = None
     fees: Decimal = ZERO
+    fees_entry: Decimal = ZERO
     pnl: Decimal = ZERO
 
     @property

@@ -20,6 +20,6 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
     elif mode is BreakEvenMode.TICKS:
         amount = Decimal(setting.offset_ticks)
     else:
-        # The fees seen so far, per unit of the position, pay for the way in; the way out costs as much again.
-        amount = max(trade.fees, ZERO) * 2 / (trade.entered + trade.exited) if trade.entered else ZERO
+        # The way out is taken to cost what the way in did; fees of exits would move the stop tick by tick.
+        amount = max(trade.fees_entry, ZERO) * 2 / trade.entered
     return break_even_price(price, trade.side, mode, amount, view.tick)

@@ -45,7 +45,11 @@ NAME: Final = "csv"
 SUMMARY: Final = "plain CSV with a header: bars, quotes or prints, times with offset"
 
 _PRICES: Final = ("open", "high", "low", "close")
-_SHAPES: Final = "bars: open_at,end_at,open,high,low,close[,volume]; quotes: received_at,bid,ask; prints: received_at,price"
+_SHAPES: Final = (
+    "bars: open_at,end_at,open,high,low,close[,volume]; "
+    "quotes: received_at,bid,ask; "
+    "prints: received_at,price"
+)
 
 _Convert = Callable[[dict[str, str], Place], Stamped]
 

@@ -113,7 +113,7 @@ def test_names_an_unknown_setting_with_the_likeliest_one(tmp_path: Any) -> None:
         ({"max_cycles": 3}, ".max_cycles"),
         ({"entri": {"max_cycles": 3}}, "entry.max_cycles"),
         ({"entry": {"max_cycles ": 3}}, "entry.max_cycles"),
-        ({"entri": {}}, "entry"),
+        ({"entri": {}}, "config show"),
         ({"odin": {"execution": {"repricing-interval": 1}}}, "odin.execution.repricing-interval-ms"),
         ({"entry": 5}, ""),
     ],

@@ -108,7 +108,7 @@ def test_accepts_the_names_of_the_seed_as_variables(name: str) -> None:
     value = "15:50 ET" if "forced" in name else "4" if "cycles" in name else "1000" if "ms" in name else "1"
     if name == "odin.execution.stop-limit-offset-pct":
         value = "0.05"
-    if name.endswith("rate-warn") or name.endswith("ratio-warn"):
+    if name.endswith(("rate-warn", "ratio-warn")):
         value = "20"
     assert load_settings(environment={variable: value}).origins
 

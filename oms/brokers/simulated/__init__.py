@@ -89,7 +89,7 @@ class SimulatedBroker:
         self._reach(now)
         ledger = self._floor.ledger
         if ledger.down is None:
-            self._travel(Arrival(command, self.now))
+            self._travel(Arrival(command, self.now), f"command {command.client_order_id}")
         else:
             event = CommandFailed(
                 instrument=command.instrument,
@@ -105,7 +105,7 @@ class SimulatedBroker:
         """Ask for open orders, the day's executions and positions. While the link is down no answer comes."""
         self._reach(self.now)
         if self._floor.ledger.down is None:
-            self._travel(SnapshotAsked(asked_at_seq))
+            self._travel(SnapshotAsked(asked_at_seq), f"query {asked_at_seq}")
         self._book.commit()
 
     def market(self, event: MarketEvent, at: Micros) -> None:
@@ -172,10 +172,9 @@ class SimulatedBroker:
         exchange.correct(self._floor, execution, quantity, price, self.now)
         self._book.commit()
 
-    def _travel(self, item: Arrival | SnapshotAsked) -> None:
-        ledger = self._floor.ledger
-        delay = latency(self._floor, ledger.last_n + 1)
-        plan(self._floor, item, max(self.now + delay, ledger.arrives_after))
+    def _travel(self, item: Arrival | SnapshotAsked, message: str) -> None:
+        due = self.now + latency(self._floor, message)
+        plan(self._floor, item, max(due, self._floor.ledger.arrives_after))
 
     def _reach(self, now: Micros) -> None:
         now = max(now, self.now)

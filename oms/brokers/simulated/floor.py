@@ -50,8 +50,8 @@ def open_floor(ledger: Ledger, settings: Settings) -> Floor:
     return Floor(ledger, settings, MODELS[settings.fill_model])
 
 
-def latency(floor: Floor, n: int) -> Micros:
-    """One-way travel time of message `n`."""
+def latency(floor: Floor, message: str) -> Micros:
+    """One-way travel time of a message by its name. A command's does not depend on what was filled before."""
     settings = floor.settings
     span = settings.latency_max - settings.latency_min + 1
-    return settings.latency_min + draw(settings.seed, "wire", n) % span
+    return settings.latency_min + draw(settings.seed, message, 0) % span

@@ -78,7 +78,8 @@ def execute(floor: Floor, order: Order, fill: Fill, at: Micros) -> None:
     """Book an execution and report it. A canceled order stays canceled unless it is now complete."""
     ledger = floor.ledger
     cumulative = order.cumulative + fill.quantity
-    assert fill.quantity > ZERO and cumulative <= order.quantity, order
+    assert fill.quantity > ZERO, order
+    assert cumulative <= order.quantity, order
     after = replace(order, cumulative=cumulative, status=_status_after(order, cumulative))
     event = OrderFilled(
         instrument=order.instrument,

@@ -31,7 +31,7 @@ def reply(
     """Send a message about `order` (None: about none). `key` None gives it a key of its own."""
     ledger = floor.ledger
     n = ledger.next_n()
-    due = max(at + latency(floor, n), ledger.last_due)
+    due = max(at + latency(floor, f"reply {n}"), ledger.last_due + 1)
     message = Reply(n, due, key or _own_key(floor, n), event, order.broker_order_id if order else None)
     waiting = list(ledger.held.get(order.broker_order_id, ())) if order else []
     _post(floor, message, order)

@@ -1,0 +1,125 @@
+"""Which market data enters the log: what a decision can use, and no more (architecture 5.2).
+
+Bars always. Quotes travel with the input that needs them: the clock input of a deadline, or just before any other
+input to their instrument. By themselves they enter when they stand at or beyond an armed level, come back inside
+after that, are the first after a halt, or keep an armed level's price fresh.
+"""
+
+from decimal import Decimal
+
+from oms.events.base import Event, Stamped
+from oms.events.broker import BrokerLinkChanged, BrokerSnapshotReported
+from oms.events.clock import ClockAdvanced
+from oms.events.market import BarClosed, FeedStale, QuoteReported, QuoteTick, TradePrinted
+from oms.policies.guard_stop import levels
+from oms.state.account import Account
+from oms.state.market import Market
+from oms.state.pipeline import Pipeline
+from oms.step import pipeline_of
+from oms.values import MILLISECOND, Micros, PositionSide
+
+_UNACCOMPANIED = (QuoteReported, BarClosed, FeedStale, ClockAdvanced, BrokerLinkChanged, BrokerSnapshotReported)
+
+
+class MarketFilter:
+    """Keeps the newest quote per instrument and says what must be logged. `everything` logs all (for tests)."""
+
+    def __init__(self, *, everything: bool = False) -> None:
+        self._everything = everything
+        self._newest: dict[str, Stamped] = {}
+        self._warned: dict[str, Micros] = {}
+
+    def admit(self, stamped: Stamped, account: Account, pipeline: Pipeline | None) -> bool:
+        """Whether this piece of market data must be logged now. Remembers the newest quote either way."""
+        event = stamped.event
+        if isinstance(event, QuoteReported):
+            self._newest[event.instrument] = stamped
+        elif not isinstance(event, TradePrinted):
+            return True
+        if pipeline is None or not account.config_sha256:
+            return False
+        if self._everything or _is_first_after_halt(pipeline.market):
+            return True
+        if not pipeline.open_trades:
+            return False
+        return any(_concerns(event, pipeline, side, level) for side, level in levels(pipeline)) or (
+            isinstance(event, QuoteReported) and _keeps_fresh(event, account, pipeline)
+        )
+
+    def before(self, event: Event, pipeline: Pipeline | None) -> Stamped | None:
+        """The quote to log before an input to its instrument, if a newer one is known than the log has."""
+        if isinstance(event, _UNACCOMPANIED) or pipeline is None:
+            return None
+        name = pipeline_of(event)
+        return self._newer(name, pipeline) if name is not None else None
+
+    def ticks(self, names: list[str], pipelines: dict[str, Pipeline]) -> tuple[QuoteTick, ...]:
+        """The newer quotes of the pipelines that are due, for their clock input."""
+        found = [(name, self._newer(name, pipelines[name])) for name in names]
+        return tuple(_tick(stamped.event) for _, stamped in found if stamped is not None)
+
+    def stale_at(self, account: Account, pipelines: dict[str, Pipeline]) -> tuple[Micros, str] | None:
+        """When the feed of an instrument with an armed level will have been silent for too long: (time, name)."""
+        dues = []
+        for name, pipeline in pipelines.items():
+            quote_at = pipeline.market.quote_at
+            if quote_at is None or not pipeline.open_trades or not levels(pipeline):
+                continue
+            newest = self._newest.get(name)
+            last = max(quote_at, newest.event.received_at if newest else 0)  # type: ignore[attr-defined]
+            if self._warned.get(name) != last:
+                dues.append((last + _half(account), name))
+        return min(dues, default=None)
+
+    def stale(self, name: str, market: Market) -> FeedStale:
+        """The input that says so; once per silence."""
+        newest = self._newest.get(name)
+        last = max(market.quote_at or 0, newest.event.received_at if newest else 0)  # type: ignore[attr-defined]
+        self._warned[name] = last
+        return FeedStale(instrument=name, last_received_at=last or None)
+
+    def _newer(self, name: str, pipeline: Pipeline) -> Stamped | None:
+        stamped = self._newest.get(name)
+        if stamped is None:
+            return None
+        known = pipeline.market.quote_at
+        received: Micros = stamped.event.received_at  # type: ignore[attr-defined]
+        return stamped if known is None or received > known else None
+
+
+def _tick(event: Event) -> QuoteTick:
+    assert isinstance(event, QuoteReported)
+    return QuoteTick(
+        instrument=event.instrument,
+        bid=event.bid,
+        ask=event.ask,
+        received_at=event.received_at,
+        synthetic=event.synthetic,
+    )
+
+
+def _is_first_after_halt(market: Market) -> bool:
+    return market.resumed_at is not None and not market.resume_seq
+
+
+def _half(account: Account) -> Micros:
+    return account.settings.market_data.stale_quote_ms * MILLISECOND // 2
+
+
+def _keeps_fresh(event: QuoteReported, account: Account, pipeline: Pipeline) -> bool:
+    known = pipeline.market.quote_at
+    return bool(levels(pipeline)) and (known is None or event.received_at - known >= _half(account))
+
+
+def _concerns(event: Event, pipeline: Pipeline, side: PositionSide, level: Decimal) -> bool:
+    """Whether the price is at or beyond the level, or the first one back inside after a breach."""
+    if isinstance(event, TradePrinted):
+        price: Decimal | None = event.price
+    else:
+        assert isinstance(event, QuoteReported)
+        price = event.bid if side is PositionSide.LONG else event.ask
+    if price is None:
+        return False
+    through = price <= level if side is PositionSide.LONG else price >= level
+    breached = any(trade.guard is not None and trade.guard.breached_at is not None for trade in pipeline.open())
+    return through or breached

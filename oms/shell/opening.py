@@ -1,0 +1,101 @@
+"""How a log begins and how a writer takes it over: the inputs every run starts with."""
+
+import platform
+import secrets
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import distributions
+from pathlib import Path
+
+from eventlog.log import EventLog
+from eventlog.processes import owner_text
+from oms.book import Book
+from oms.config import Settings
+from oms.events.base import Event, Stamped
+from oms.events.operator import ConfigActivated
+from oms.events.session import AccountOpened, DayRolled, WriterStarted
+from oms.shell.recovery import recover
+from oms.shell.runner import BATCH_LIMIT, Runner
+from oms.values import Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What identifies a run beyond its inputs. Tests and simulation fix all of it."""
+
+    log_id: str
+    code: str
+    dependencies: str
+
+
+def identity() -> Identity:
+    """A new random log id, and the versions of this program."""
+    return Identity(log_id=secrets.token_hex(16), code=code_version(), dependencies=dependency_version())
+
+
+@cache
+def code_version() -> str:
+    """SHA-256 over the sources of the three packages: which program decided."""
+    root = Path(__file__).parents[2]
+    digest = sha256()
+    for package in ("eventlog", "oms", "replay"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def dependency_version() -> str:
+    """SHA-256 over names and versions of the installed distributions."""
+    names = sorted({f"{one.metadata['Name']}=={one.version}" for one in distributions()})
+    return sha256("\n".join(names).encode()).hexdigest()
+
+
+def open_runner(
+    log: EventLog,
+    account: str,
+    settings: Settings,
+    *,
+    at: Micros,
+    trading_day: date,
+    who: Identity | None = None,
+    batch_limit: int = BATCH_LIMIT,
+) -> Runner:
+    """Become the writer of an account: fold its log, then log that we started, and the configuration if it changed.
+
+    Raises LeaseHeld while another writer lives.
+    """
+    who = who or identity()
+    head = log.acquire(account, owner_text())
+    book = recover(log, account) if head.seq else Book()
+    at = max(at, book.account.now)
+    runner = Runner(log, head, book, batch_limit=batch_limit)
+    runner.process(Stamped(event=event, logical_time=at) for event in _opening(book, account, settings, trading_day, who, head.epoch))
+    return runner
+
+
+def _opening(
+    book: Book, account: str, settings: Settings, trading_day: date, who: Identity, epoch: int
+) -> list[Event]:
+    events: list[Event] = []
+    known = book.account
+    if not known.log_id:
+        events.append(
+            AccountOpened(
+                account=account, log_id=who.log_id, currency=settings.account.currency, trading_day=trading_day
+            )
+        )
+    events.append(
+        WriterStarted(
+            epoch=epoch, code=who.code, python=platform.python_version(), dependencies=who.dependencies
+        )
+    )
+    if known.config_sha256 != settings.sha256:
+        events.append(
+            ConfigActivated(config_sha256=settings.sha256, profile=settings.profile, settings=settings.body())
+        )
+    if known.trading_day is not None and known.trading_day < trading_day:
+        events.append(DayRolled(trading_day=trading_day))
+    return events

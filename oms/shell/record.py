@@ -1,0 +1,133 @@
+"""Between events and rows: what a step becomes in the log, and what a row was as an input."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import date
+from hashlib import sha256
+from typing import Any
+
+from eventlog.envelope import Envelope, InboxKey, OutboxRow, StepRecord
+from oms import commands
+from oms.commands import QueryOrder
+from oms.events.base import Event, Stamped, body_text, decode
+from oms.events.operator import ConfigActivated
+from oms.step import Recorded, StepResult, pipeline_of
+
+_Columns = tuple[int | None, str | None, str | None, str | None]
+_COLUMNS = ("trade_no", "client_order_id", "broker_order_id", "reason")
+_readers: dict[type[Event], Callable[[Any], _Columns]] = {}
+
+
+def _columns(event: Event) -> _Columns:
+    """Values of the query columns of an event; an empty text is no value."""
+    reader = _readers.get(type(event))
+    if reader is None:
+        held = [name for name in _COLUMNS if name in type(event).__struct_fields__]
+
+        def reader(one: Any) -> Any:
+            return tuple((getattr(one, name) or None) if name in held else None for name in _COLUMNS)
+
+        _readers[type(event)] = reader
+    return reader(event)
+
+
+def envelope(recorded: Recorded, cause_seq: int, stamped: Stamped, trading_day: date) -> Envelope:
+    """The row of one event of the step that `stamped` began."""
+    event = recorded.event
+    is_input = recorded.seq == cause_seq
+    trade_no, client_order_id, broker_order_id, reason = _columns(event)
+    return Envelope(
+        seq=recorded.seq,
+        cause_seq=cause_seq,
+        kind=event.KIND,
+        type=type(event).__name__,
+        version=event.VERSION,
+        trading_day=trading_day,
+        logical_time=stamped.logical_time,
+        body=body_text(event),
+        pipeline=recorded.pipeline,
+        trade_no=trade_no,
+        client_order_id=client_order_id,
+        broker_order_id=broker_order_id,
+        reason=reason,
+        event_time=stamped.event_time if is_input else None,
+        received_at=stamped.received_at if is_input else None,
+        source=stamped.source if is_input else None,
+        dedupe_key=stamped.dedupe_key if is_input else None,
+    )
+
+
+def record(result: StepResult, stamped: Stamped) -> StepRecord:
+    """A step as the log stores it. Queries need no outbox: after a restart everything open is asked anyway."""
+    day = result.account.trading_day
+    assert day is not None, "the first event of a log names its trading day"
+    cause = result.events[0].seq
+    rows = tuple(envelope(one, cause, stamped, day) for one in result.events)
+    names = {one.seq: one.pipeline for one in result.events}
+    outbox = tuple(
+        OutboxRow(
+            seq=command.seq,
+            priority=commands.priority(command),
+            client_order_id=command.client_order_id,
+            pipeline=names[command.seq] or command.instrument,
+            body=commands.encode(command),
+        )
+        for command in result.commands
+        if not isinstance(command, QueryOrder)
+    )
+    return StepRecord(
+        events=rows,
+        inbox=inbox_key(stamped, rows[0].body),
+        outbox=outbox,
+        outbox_done=tuple(dict.fromkeys(result.settled)),
+        raw=stamped.raw,
+        config=config_text(stamped.event),
+    )
+
+
+def inbox_key(stamped: Stamped, body: str) -> InboxKey | None:
+    """The once-only key of an input that has one. Bodies hold no send times, so the whole body is compared."""
+    if stamped.source is None or stamped.dedupe_key is None:
+        return None
+    return InboxKey(stamped.source, stamped.dedupe_key, sha256(body.encode()).digest())
+
+
+def config_text(event: Event) -> str | None:
+    """The resolved configuration to keep under its hash (see `Settings.canonical_text`)."""
+    if not isinstance(event, ConfigActivated):
+        return None
+    return json.dumps(event.settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def event_of(row: Envelope) -> Event:
+    """The event behind a row. Raises UnknownEvent."""
+    return decode(row.type, row.version, row.body)
+
+
+def stamped_of(row: Envelope) -> Stamped:
+    """The input behind an input row, as it was stepped."""
+    return Stamped(
+        event=event_of(row),
+        logical_time=row.logical_time,
+        event_time=row.event_time,
+        received_at=row.received_at,
+        source=row.source,
+        dedupe_key=row.dedupe_key,
+    )
+
+
+def addressed(event: Event) -> str | None:
+    """The pipeline an input row belongs to."""
+    return pipeline_of(event)
+
+
+def steps_of(rows: Iterable[Envelope]) -> Iterable[list[Envelope]]:
+    """Group rows into steps: an input and the decisions that name it as their cause."""
+    step: list[Envelope] = []
+    for row in rows:
+        if step and row.cause_seq != step[0].seq:
+            yield step
+            step = []
+        step.append(row)
+    if step:
+        yield step

@@ -1,0 +1,19 @@
+"""Recovery: fold what was logged. It never decides again."""
+
+from eventlog.log import EventLog
+from oms.book import Book
+from oms.shell.record import event_of
+
+
+def recover(log: EventLog, account: str, until: int | None = None) -> Book:
+    """The state of an account as of a log position (default: its end), with all deadlines scheduled.
+
+    Raises UnknownEvent for an event of an unknown type or version: nothing is ever skipped.
+    """
+    book = Book()
+    fold = book.fold
+    for row in log.read(account, 0, until):
+        fold(event_of(row), row.logical_time, row.seq, row.pipeline)
+    book.commit()
+    book.reschedule()
+    return book

@@ -1,0 +1,209 @@
+"""The writer of one account: steps inputs, appends them, and only then publishes state and releases commands.
+
+Batches are invisible: a batch ends at the first command, so nothing outside can tell how inputs were grouped. A
+refused append drops all speculative state; the inputs are stepped again, one per transaction. Architecture 3.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from msgspec.structs import replace
+
+from eventlog.envelope import Head
+from eventlog.errors import DuplicateKey, Unstorable
+from eventlog.log import EventLog
+from oms.book import Book
+from oms.commands import Command
+from oms.events.base import Stamped, body_text
+from oms.events.broker import DuplicateConflict, UnparsedFrame
+from oms.shell.record import inbox_key, record
+from oms.state.account import Account
+from oms.state.pipeline import Pipeline
+from oms.step import StepResult
+from oms.values import Micros
+
+BATCH_LIMIT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The last committed state. Immutable: any thread may read it."""
+
+    account: Account
+    pipelines: Mapping[str, Pipeline]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One durable step, as observers see it."""
+
+    stamped: Stamped
+    result: StepResult
+
+
+Observer = Callable[[Committed], None]
+
+
+class Runner:
+    """Single-threaded: whoever calls `process` is the writer. Raises what the log raises; then nothing was published."""
+
+    def __init__(self, log: EventLog, head: Head, book: Book, *, batch_limit: int = BATCH_LIMIT) -> None:
+        self._log = log
+        self._head = head
+        self._book = book
+        self._batch_limit = batch_limit
+        self._observers: list[Observer] = []
+        self._batch: list[Committed] = []
+        self.published = Published(book.account, dict(book.pipelines))
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def head(self) -> Head:
+        """The end of the log as this writer knows it."""
+        return self._head
+
+    @property
+    def now(self) -> Micros:
+        """Logical time of the last committed input."""
+        return self.published.account.now
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` with every step once it is durable, in order."""
+        self._observers.append(observer)
+
+    @property
+    def book(self) -> Book:
+        """The speculative state; read it only on the writer's thread."""
+        return self._book
+
+    def next_due(self) -> Micros | None:
+        """The earliest deadline of the present state, speculative steps included."""
+        return self._book.next_due()
+
+    def process(self, inputs: Iterable[Stamped]) -> list[Command]:
+        """Step and append inputs up to and including the first that yields commands; return those commands.
+
+        Inputs behind it are not consumed: `inputs` should be an iterator that the caller keeps.
+        """
+        for stamped in inputs:
+            if self.step(stamped).commands or len(self._batch) >= self._batch_limit:
+                break
+        return self.flush()
+
+    def step(self, stamped: Stamped) -> StepResult:
+        """Step one input speculatively. Nothing is published or released before `flush`."""
+        stamped = self._on_time(stamped)
+        result = self._book.decide(stamped)
+        self._batch.append(Committed(stamped, result))
+        return result
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch should be flushed before another step."""
+        return len(self._batch) >= self._batch_limit
+
+    def flush(self) -> list[Command]:
+        """Append the batch in one transaction, publish it, and return its commands in order."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return []
+        try:
+            self._head = self._log.append(self._head, [record(one.result, one.stamped) for one in batch])
+        except (DuplicateKey, Unstorable):
+            self._book.rollback()
+            return self._one_by_one([one.stamped for one in batch])
+        except BaseException:
+            self._book.rollback()
+            raise
+        self._publish(batch)
+        return [command for one in batch for command in one.result.commands]
+
+    def _on_time(self, stamped: Stamped) -> Stamped:
+        """Logical time never goes back, whatever an input says of itself."""
+        latest = self._book.account.now
+        return stamped if stamped.logical_time >= latest else replace(stamped, logical_time=latest)
+
+    def _one_by_one(self, inputs: list[Stamped]) -> list[Command]:
+        """Find out which input the log refused, and store what can be stored."""
+        released: list[Command] = []
+        for stamped in inputs:
+            released += self._single(stamped)
+        return released
+
+    def _single(self, stamped: Stamped) -> list[Command]:
+        known = self._known(stamped)
+        if known is not None:
+            seq, same = known
+            if same:
+                self.counts["duplicates"] += 1
+                return []
+            self.counts["conflicts"] += 1
+            stamped = _conflict(stamped, seq)
+            if self._known(stamped) is not None:
+                self.counts["duplicates"] += 1
+                return []
+        try:
+            return self._append_one(stamped)
+        except Unstorable as error:
+            self._book.rollback()
+            self.counts["unstorable"] += 1
+            return self._append_one(_unparsed(stamped, str(error)))
+
+    def _append_one(self, stamped: Stamped) -> list[Command]:
+        stamped = self._on_time(stamped)
+        result = self._book.decide(stamped)
+        try:
+            self._head = self._log.append(self._head, [record(result, stamped)])
+        except BaseException:
+            self._book.rollback()
+            raise
+        self._publish([Committed(stamped, result)])
+        return list(result.commands)
+
+    def _known(self, stamped: Stamped) -> tuple[int, bool] | None:
+        """(seq, same content) of the input that used this key before, or None."""
+        key = inbox_key(stamped, body_text(stamped.event))
+        if key is None:
+            return None
+        found = self._log.inbox(self._head.account, key.source, key.dedupe_key)
+        return (found[0], found[1] == key.body_hash) if found is not None else None
+
+    def _publish(self, batch: list[Committed]) -> None:
+        self._book.commit()
+        self.published = Published(self._book.account, dict(self._book.pipelines))
+        for committed in batch:
+            for observer in self._observers:
+                observer(committed)
+
+
+def _conflict(stamped: Stamped, first_seq: int) -> Stamped:
+    """What is logged when an input comes again with other content: the first one stands."""
+    text = body_text(stamped.event)
+    event = DuplicateConflict(
+        first_seq=first_seq,
+        conflict_source=stamped.source or "",
+        conflict_key=stamped.dedupe_key or "",
+        text=f"{type(stamped.event).__name__} {text}",
+    )
+    return Stamped(
+        event=event,
+        logical_time=stamped.logical_time,
+        event_time=stamped.event_time,
+        received_at=stamped.received_at,
+        source="conflict",
+        dedupe_key=f"{stamped.source}:{stamped.dedupe_key}:{_hash(text)}",
+    )
+
+
+def _unparsed(stamped: Stamped, error: str) -> Stamped:
+    """What is logged of an input that the log cannot store: its exact text, as bytes beside the log."""
+    raw = repr(stamped.event).encode("utf-8", "backslashreplace")
+    event = UnparsedFrame(raw_sha256=_hash(raw), error=error, origin=stamped.source or type(stamped.event).__name__)
+    return Stamped(event=event, logical_time=stamped.logical_time, received_at=stamped.received_at, raw=raw)
+
+
+def _hash(content: str | bytes) -> str:
+    return sha256(content.encode() if isinstance(content, str) else content).hexdigest()

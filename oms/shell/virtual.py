@@ -1,0 +1,169 @@
+"""The loop of virtual time: market data, broker replies and deadlines in one order, through the real writer.
+
+Backtest, demo and embedding drive the same runner, log and broker interface as a live process; only the clock is
+the data's own. At equal times the broker sees the market first, then its replies come, then the core acts.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from oms.brokers.base import Sink
+from oms.commands import Command
+from oms.events.base import Event, Stamped
+from oms.events.clock import ClockAdvanced
+from oms.events.market import BarClosed, QuoteReported, TradePrinted
+from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
+from oms.shell.market_filter import MarketFilter
+from oms.shell.runner import Runner
+from oms.values import Micros
+
+_FOR_BROKER = (QuoteReported, TradePrinted, BarClosed, VenueStatusChanged, SessionOpened, InstrumentDefined)
+
+
+class VirtualBroker(Protocol):
+    """A broker that lives in virtual time: it sees the market and is told how late it is."""
+
+    def start(self, sink: Sink, checkpoint: str | None = None) -> None:
+        """Connect; answers come with the first `advance`."""
+
+    def send_at(self, command: Command, now: Micros) -> None:
+        """Take a command at a time."""
+
+    def query(self, asked_at_seq: int) -> None:
+        """Ask for everything that is open."""
+
+    def market(self, event: Any, at: Micros) -> None:
+        """Show the market to the broker."""
+
+    def advance(self, now: Micros) -> None:
+        """Deliver every reply that is due."""
+
+    def next_due(self) -> Micros | None:
+        """When the next reply is due."""
+
+
+Listener = Callable[[Event], Iterable[Stamped]]
+"""Called with each market event and broker input once it is durable; yields requests of a strategy."""
+
+
+class VirtualTime:
+    """Drives one writer and one broker. `feed` takes market data in time order; everything due before it happens."""
+
+    def __init__(self, runner: Runner, broker: VirtualBroker, *, market: MarketFilter | None = None) -> None:
+        self._runner = runner
+        self._broker = broker
+        self._filter = market or MarketFilter()
+        self._queue: deque[Stamped] = deque()
+        self._listeners: list[Listener] = []
+        self.now: Micros = runner.now
+
+    def listen(self, listener: Listener) -> None:
+        """Attach a strategy."""
+        self._listeners.append(listener)
+
+    def connect(self) -> None:
+        """Start order: the log is folded; ask the broker for its books, append the answers, then act."""
+        self._broker.start(self._queue.append, None)
+        self._broker.query(self._runner.head.seq)
+        self._settle(self.now)
+        for _ in range(1000):
+            due = self._broker.next_due()
+            if due is None or self._runner.book.account.reconciled:
+                break
+            self._settle(due)
+
+    def submit(self, stamped: Stamped) -> None:
+        """Take an input from outside (a strategy, an operator, a session) at the present time."""
+        self._queue.append(stamped)
+        self._work()
+
+    def feed(self, stamped: Stamped) -> None:
+        """Let time pass up to a piece of market data, and take it."""
+        self.pass_until(stamped.logical_time)
+        event = stamped.event
+        if isinstance(event, _FOR_BROKER):
+            self._broker.market(event, stamped.logical_time)
+            self._settle(stamped.logical_time)
+        pipeline = self._runner.book.pipelines.get(getattr(event, "instrument", ""))
+        if self._filter.admit(stamped, self._runner.book.account, pipeline):
+            self._queue.append(stamped)
+            self._work()
+        elif self._listeners:
+            self._tell(event)
+            self._work()
+
+    def pass_until(self, until: Micros) -> None:
+        """Let everything happen that is due up to `until`."""
+        while True:
+            clock, broker = self._clock_due(), self._broker.next_due()
+            due = min((at for at in (clock, broker) if at is not None), default=None)
+            if due is None or due > until:
+                break
+            self.now = max(self.now, due)
+            if broker is not None and broker <= self.now:
+                self._settle(self.now)
+            else:
+                self._tick()
+        self.now = max(self.now, until)
+
+    def flush(self) -> None:
+        """Make everything taken so far durable."""
+        self._release(self._runner.flush())
+        self._work()
+
+    def _clock_due(self) -> Micros | None:
+        book = self._runner.book
+        due = book.next_due()
+        stale = self._filter.stale_at(book.account, book.pipelines)
+        if stale is not None and (due is None or stale[0] < due):
+            return stale[0]
+        return due
+
+    def _tick(self) -> None:
+        """A deadline has come: one clock input with the quotes of what is due, or the news of a silent feed."""
+        book = self._runner.book
+        stale = self._filter.stale_at(book.account, book.pipelines)
+        due = book.deadlines.due(self.now)
+        if not due and stale is not None:
+            event: Event = self._filter.stale(stale[1], book.pipelines[stale[1]].market)
+        else:
+            event = ClockAdvanced(quotes=self._filter.ticks(due, book.pipelines))
+        self._queue.append(Stamped(event=event, logical_time=self.now))
+        self._work()
+
+    def _settle(self, now: Micros) -> None:
+        """Take the broker's replies up to `now`. What was stepped before them is made durable first."""
+        self._release(self._runner.flush())
+        self.now = max(self.now, now)
+        self._broker.advance(now)
+        self._work()
+
+    def _work(self) -> None:
+        """Step what is queued; a batch ends at the first command and before a strategy is asked."""
+        while self._queue:
+            stamped = self._queue.popleft()
+            event = stamped.event
+            pipeline = self._runner.book.pipelines.get(getattr(event, "instrument", ""))
+            quote = self._filter.before(event, pipeline)
+            if quote is not None:
+                self._step(Stamped(event=quote.event, logical_time=self.now))
+            self._step(stamped)
+            if self._listeners and not isinstance(event, ClockAdvanced):
+                self._release(self._runner.flush())
+                self._tell(event)
+
+    def _step(self, stamped: Stamped) -> None:
+        result = self._runner.step(stamped)
+        if result.commands or self._runner.is_full:
+            self._release(self._runner.flush())
+
+    def _release(self, commands: list[Command]) -> None:
+        for command in commands:
+            self._broker.send_at(command, self.now)
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            self._queue.extend(listener(event))
+
+
