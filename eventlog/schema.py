@@ -13,8 +13,6 @@ from psycopg import sql
 from eventlog.errors import DatabaseAway, DatabaseNewer, LogError
 
 if TYPE_CHECKING:
-    from typing import LiteralString
-
     from alembic.config import Config
 
 Connection = psycopg.Connection[Any]
@@ -149,16 +147,11 @@ def _migrate(conninfo: str) -> None:
         raise
 
 
-def _literal(text: str) -> "LiteralString":
-    """A file of this package counts as part of the program."""
-    return cast("LiteralString", text)
-
-
 def _define_views(connection: Connection) -> None:
     """Views are derived, so they follow the program and need no migration of their own."""
     for path in sorted((files("eventlog") / "views").iterdir(), key=lambda item: item.name):
         if path.name.endswith(".sql"):
             view = sql.Identifier(SCHEMA, path.name.removesuffix(".sql"))
-            query = sql.SQL(_literal(path.read_text(encoding="utf-8")))
+            query = sql.SQL(path.read_text(encoding="utf-8"))
             connection.execute(sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(view, query))
             connection.execute(sql.SQL("GRANT SELECT ON {} TO oms_reader, oms_auditor").format(view))

@@ -21,6 +21,7 @@ _exit = contextlib.ExitStack()
 atexit.register(_exit.close)
 
 
+@cache
 def home() -> Path:
     """A directory for the servers of this process that their account can enter; gone at its end."""
     root = Path(tempfile.gettempdir()) / f"oms-tests-{os.geteuid()}"
@@ -30,6 +31,8 @@ def home() -> Path:
     _sweep(root)
     mine = root / str(os.getpid())
     mine.mkdir(mode=0o755, exist_ok=True)
+    # The first callback is the last to run: after every server has stopped.
+    _exit.callback(shutil.rmtree, mine, ignore_errors=True)
     return mine
 
 
@@ -46,9 +49,7 @@ def _sweep(root: Path) -> None:
 @cache
 def server(major: int = 18) -> str:
     """The connection string of this process's server, started at the first use."""
-    place = home()
-    _exit.callback(shutil.rmtree, place, ignore_errors=True)
-    return _exit.enter_context(embedded.session(place / str(major) / "data", major))
+    return _exit.enter_context(embedded.session(home() / str(major) / "data", major))
 
 
 @contextlib.contextmanager

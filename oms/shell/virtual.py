@@ -78,13 +78,15 @@ class VirtualTime:
         self._queue.append(stamped)
         self._work()
 
-    def feed(self, stamped: Stamped) -> None:
+    def feed(self, stamped: Stamped, *, broker_sees: bool = True) -> None:
         """Let time pass up to a piece of market data, and take it."""
         self.pass_until(stamped.logical_time)
         event = stamped.event
-        if isinstance(event, _FOR_BROKER):
+        if broker_sees and isinstance(event, _FOR_BROKER):
             self._broker.market(event, stamped.logical_time)
-            self._settle(stamped.logical_time)
+            due = self._broker.next_due()
+            if due is not None and due <= stamped.logical_time:
+                self._settle(stamped.logical_time)
         pipeline = self._runner.book.pipelines.get(getattr(event, "instrument", ""))
         if self._filter.admit(stamped, self._runner.book.account, pipeline):
             self._queue.append(stamped)

@@ -16,8 +16,8 @@ from eventlog.errors import (
     Fenced,
     LeaseHeld,
     MissingPartition,
-    Unstorable,
     UnknownAccount,
+    Unstorable,
 )
 from eventlog.log import EventLog
 from eventlog.memory import MemoryLog

@@ -41,6 +41,7 @@ class SimulatedBroker:
         self._floor = open_floor(self._book.ledger, self.settings)
         self._sink: Sink | None = None
         self._must_greet = False
+        self._is_timed = False
 
     @property
     def now(self) -> Micros:
@@ -153,8 +154,10 @@ class SimulatedBroker:
         return dump_of(self._floor.ledger)
 
     def next_due(self) -> Micros | None:
-        """When `advance` has something to do next; None while nothing is under way."""
+        """When `advance` has something to do next; None while nothing is under way or no time is known."""
         ledger = self._floor.ledger
+        if not self._is_timed:
+            return None
         if self._must_greet:
             return self.now
         planned = ledger.next_planned()
@@ -183,6 +186,7 @@ class SimulatedBroker:
         self._floor.ledger.now = now
 
     def _greet(self, at: Micros) -> None:
+        self._is_timed = True
         if not self._must_greet:
             return
         self._must_greet = False

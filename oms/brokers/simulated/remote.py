@@ -1,7 +1,7 @@
 """A client of a broker process: the simulated broker's interface over its socket.
 
 When the connection is lost, commands that cannot have left are reported as not sent; one whose answer is
-missing is reported as possibly sent. Every further request tries to connect again, once.
+missing is reported as possibly sent. Every request tries once to connect where there is no connection.
 """
 
 import os
@@ -54,6 +54,7 @@ class RemoteSimulatedBroker:
         self._unread = b""
         self._sink: Sink | None = None
         self._now: Micros = 0
+        self._due: Micros | None = None
         self._own: list[Event] = []
         self._was_linked = False
 
@@ -115,9 +116,11 @@ class RemoteSimulatedBroker:
     def next_due(self) -> Micros | None:
         """When `advance` has something to do next; None also while the link is lost."""
         if self._own:
-            return self._now
+            return self._now or None
         answer = self._ask_quietly(wire.NextDue())
-        return self._now if self._own else answer.next_due if answer else None
+        if answer is None:
+            return self._now or None if self._own else None
+        return answer.next_due
 
     def bust(self, execution: str) -> None:
         """Take an execution back. Raises RequestRefused for one that does not exist."""
@@ -161,7 +164,17 @@ class RemoteSimulatedBroker:
             return None
 
     def _ask(self, request: wire.Request) -> wire.Answer:
-        """One request, one answer. A new connection starts with `Start` where there is a sink."""
+        """One request, one answer. A request that provably did not leave gets one new connection."""
+        had_connection = self._socket is not None
+        try:
+            return self._ask_once(request)
+        except LinkLost as lost:
+            if lost.sent or not had_connection:
+                raise
+        return self._ask_once(request)
+
+    def _ask_once(self, request: wire.Request) -> wire.Answer:
+        """A new connection begins with `Start` where there is a sink."""
         try:
             if self._socket is None:
                 self._connect()
@@ -177,6 +190,7 @@ class RemoteSimulatedBroker:
             raise
         self._was_linked = True
         self._now = max(self._now, answer.now)
+        self._due = answer.next_due
         if answer.error is not None:
             raise RequestRefused("BROKER-REQUEST-REFUSED", where=str(self._path), why=answer.error)
         return answer
@@ -238,6 +252,8 @@ def spawn(
     Raises EnvironmentProblem when it ends or stays silent. What it prints goes to `log`, beside the socket by
     default.
     """
+    if _answers(path):
+        raise EnvironmentProblem("BROKER-SOCKET-IN-USE", "another broker listens there", where=str(path))
     log = log or path.with_name(path.name + ".log")
     text = msgspec.json.encode(settings).decode()
     command = [sys.executable, "-m", "oms.brokers.simulated.process", "--socket", str(path)]

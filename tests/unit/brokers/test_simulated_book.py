@@ -49,7 +49,7 @@ def test_reload_delivers_what_was_under_way(path: Path) -> None:
     again.now, again.seq = desk.now, desk.seq
     heard = again.settle()
     assert names(heard) == [
-        "ExecutionBusted", "CapabilitiesDeclared", "BrokerLinkChanged", "OrderAccepted", "OrderFilled",
+        "CapabilitiesDeclared", "BrokerLinkChanged", "ExecutionBusted", "OrderAccepted", "OrderFilled",
     ]  # fmt: skip
     assert again.fills() == [("3", "100.01")], "the market the book was last written with"
 

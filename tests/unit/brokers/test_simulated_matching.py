@@ -96,15 +96,19 @@ def test_orders_sent_during_a_bar_see_its_close_only(desk: Desk) -> None:
 
 def test_stop_comes_before_target_inside_a_bar(desk: Desk) -> None:
     desk.bar("100", "100", "100", "100")
-    desk.place("t", SELL, 1, limit="101.00", role=Role.TARGET).place("s", SELL, 1, stop="99.00", role=Role.STOP)
+    desk.place("t", SELL, 1, limit="101.00", role=Role.TARGET).place(
+        "s", SELL, 1, stop="99.00", role=Role.STOP
+    )
     desk.bar("100", "102", "98", "100").settle()
-    assert [fill for fill in desk.fills("t")] == []
+    assert desk.fills("t") == []
     assert len(desk.fills("s")) == 1
 
 
 def test_target_is_reached_where_the_bar_opens_at_it(desk: Desk) -> None:
     desk.bar("100", "100", "100", "100")
-    desk.place("t", SELL, 1, limit="101.00", role=Role.TARGET).place("s", SELL, 1, stop="99.00", role=Role.STOP)
+    desk.place("t", SELL, 1, limit="101.00", role=Role.TARGET).place(
+        "s", SELL, 1, stop="99.00", role=Role.STOP
+    )
     desk.bar("101.50", "102", "98", "100").settle()
     assert len(desk.fills("t")) == 1
     assert len(desk.fills("s")) == 1

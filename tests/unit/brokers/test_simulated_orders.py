@@ -92,7 +92,9 @@ def test_rejects_a_client_order_id_for_ever(desk: Desk) -> None:
     desk.place("a", BUY, 1).settle()
     desk.place("a", BUY, 1).settle()
     rejected = desk.of(OrderRejected)
-    assert [(event.code, event.broker_order_id) for event in rejected] == [("DUPLICATE_CLIENT_ORDER_ID", None)]
+    assert [(event.code, event.broker_order_id) for event in rejected] == [
+        ("DUPLICATE_CLIENT_ORDER_ID", None)
+    ]
     assert desk.order("a").status is ReportedStatus.FILLED
     assert len(desk.fills()) == 1
 

@@ -24,9 +24,7 @@ def traded(price: str, **prices: Decimal) -> Market:
 
 
 def limit(side: Side, price: str, *, resting: bool = False) -> Working:
-    return Working(
-        side=side, order_type=OrderType.LIMIT, leaves=D(8), price_limit=D(price), resting=resting
-    )
+    return Working(side=side, order_type=OrderType.LIMIT, leaves=D(8), price_limit=D(price), resting=resting)
 
 
 def take(side: Side) -> Working:
@@ -64,7 +62,10 @@ def prices(order: Working, seen: Market) -> tuple[str | None, ...]:
             limit(BUY, "100.02", resting=True), market(**QUOTED), ("100.01", "100.02", "100.02"), id="through"
         ),
         pytest.param(
-            limit(BUY, "99.99", resting=True), traded("99.99", **QUOTED), ("99.99", None, None), id="printed at"
+            limit(BUY, "99.99", resting=True),
+            traded("99.99", **QUOTED),
+            ("99.99", None, None),
+            id="printed at",
         ),
         pytest.param(
             limit(BUY, "99.99", resting=True),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oms.events.market import BarClosed
@@ -65,6 +65,7 @@ def test_ema_starts_with_the_mean():
     assert values == [None, None, D(2), D(3), D(3), D(2)]
 
 
+@settings(deadline=None)
 @given(st.lists(bars(), min_size=1, max_size=60), st.integers(1, 20))
 def test_averages_stay_inside_what_they_average(many: list[BarClosed], length: int):
     atr, ema = Atr(length=length), Ema(length=length)
@@ -81,12 +82,14 @@ def test_averages_stay_inside_what_they_average(many: list[BarClosed], length: i
         assert min(closes) - slack <= ema.value <= max(closes) + slack
 
 
+@settings(deadline=None)
 @given(st.lists(bars(), min_size=1, max_size=60))
 def test_carried_values_do_not_grow_digits(many: list[BarClosed]):
     for value in (after(Atr(length=3), many).value, after(Ema(length=3), many).value):
         assert value is None or -int(value.as_tuple().exponent) == DIGITS
 
 
+@settings(deadline=None)
 @given(st.lists(bars(), max_size=30), bars())
 def test_update_changes_nothing_in_place(many: list[BarClosed], one: BarClosed):
     before = after(Swings(width=1), many)
@@ -125,6 +128,7 @@ def test_first_of_equal_lows_is_the_swing():
     assert (tracker.swing_low, tracker.higher_low) == (D(8), None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PRICES, PRICES), max_size=60), st.integers(1, 3))
 def test_highs_mirror_lows(pairs: list[tuple[Decimal, Decimal]], width: int):
     ceiling = D(1_000_000)
@@ -139,6 +143,7 @@ def test_highs_mirror_lows(pairs: list[tuple[Decimal, Decimal]], width: int):
     assert [plain.swing_low, plain.higher_low] == expected
 
 
+@settings(deadline=None)
 @given(st.lists(bars(), max_size=60), st.integers(1, 3))
 def test_swing_low_is_the_last_one_of_the_whole_history(many: list[BarClosed], width: int):
     lows = [one.low for one in many]

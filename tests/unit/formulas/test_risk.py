@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oms.formulas.risk import SizeClass, allocate, r_multiple, r_multiple_price, risk_per_unit, size_class
@@ -17,6 +17,7 @@ COMPACT, STANDARD, FULL = (
     tuple(D(pct).scaleb(-2) for pct in pcts)
     for pcts in ((40, 40, 20), (30, 30, 25, 15), (25, 25, 25, 15, 10))
 )
+FRACTIONS = st.lists(st.integers(0, 100).map(lambda number: D(number).scaleb(-2)), min_size=1, max_size=8)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,6 +41,7 @@ def test_risk_is_counted_toward_the_stop():
     assert (risk_per_unit(D(100), D(101), LONG), risk_per_unit(D(100), D(100), SHORT)) == (0, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from(PositionSide), st.integers(-5, 5))
 def test_multiple_and_price_are_inverse(entry: int, r: int, side: PositionSide, k: int):
     assert r_multiple(D(entry), r_multiple_price(D(entry), D(r), D(k), side), D(r), side) == k
@@ -100,10 +102,11 @@ def test_no_fractions_no_tranches():
 
 
 @pytest.mark.req("OD-047")
+@settings(deadline=None)
 @given(
     st.integers(0, 10**9),
     st.sampled_from(["1", "100", "0.001", "0.5"]),
-    st.one_of(st.sampled_from([COMPACT, STANDARD, FULL]), st.lists(st.integers(0, 100).map(lambda n: D(n).scaleb(-2)), min_size=1, max_size=8)),
+    st.one_of(st.sampled_from([COMPACT, STANDARD, FULL]), FRACTIONS),
 )  # fmt: skip
 def test_tranches_sum_to_the_position(
     thousandths: int, lot_text: str, pcts: list[Decimal] | tuple[Decimal, ...]
@@ -117,6 +120,7 @@ def test_tranches_sum_to_the_position(
 
 
 @pytest.mark.req("OD-047")
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([COMPACT, STANDARD, FULL]))
 def test_each_tranche_is_within_a_lot_of_its_share(quantity: int, pcts: tuple[Decimal, ...]):
     tranches = allocate(D(quantity), pcts, D(1))

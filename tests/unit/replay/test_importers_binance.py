@@ -120,9 +120,7 @@ def test_binance_bars_are_built_from_prints(tmp_path: Path):
 
 def test_binance_bar_length_is_an_option(tmp_path: Path):
     messages = [(START + number * 500_000_000, trade(number)) for number in range(1, 8)]
-    records = drained(
-        "binance-raw", captured(tmp_path / "c.gz", *messages), options=Options(interval_us=1_000_000)
-    )
+    records = drained(captured(tmp_path / "c.gz", *messages), options=Options(interval_us=1_000_000))
     spans = [one.event.open_at - START // 1000 for one in records if isinstance(one.event, BarClosed)]
     assert spans == [1_000_000, 2_000_000]
 
@@ -157,11 +155,9 @@ def test_broken_binance_line_is_refused(messages: list[tuple[int, Any]], code: s
 
 
 def test_truncated_gzip_is_refused(tmp_path: Path):
-    whole = io.BytesIO(
-        captured(tmp_path / "c.gz", *((START + n, trade(n)) for n in range(1, 500))).read_bytes()
-    )
-    (tmp_path / "c.gz").write_bytes(whole.getvalue()[:-20])
-    assert refusal(lambda: drained(tmp_path / "c.gz")).code == "OMS-I002"
+    path = captured(tmp_path / "c.gz", *((START + number, trade(number)) for number in range(1, 500)))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert refusal(lambda: drained(path)).code == "OMS-I002"
 
 
 def test_two_captures_continue_each_other(tmp_path: Path):

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oms.events.market import BarClosed, QuoteReported
@@ -69,6 +69,7 @@ def test_side_below_zero_is_missing():
     assert quotes(bar(), "low", D(500))[0].bid is None
 
 
+@settings(deadline=None)
 @given(
     span=st.integers(4, 10_000_000), step=st.integers(1, 5_000_000), adverse=st.sampled_from(["low", "high"])
 )

@@ -1,0 +1,105 @@
+"""A unix socket between client and server that can cut the line at a chosen moment."""
+
+import socket
+import threading
+from pathlib import Path
+from typing import Literal
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+SOCKET = ".s.PGSQL.5432"
+Cut = Literal["before the statement", "after the statement", "before the answer"]
+
+
+class Proxy:
+    """Forwards every connection; `cut` arms one fault for the next message of a client.
+
+    "before the statement": it never reaches the server. "after the statement": it does, and the client's
+    line is cut at once, while the server works. "before the answer": the server has answered, so it has
+    committed, and the answer is dropped.
+    """
+
+    def __init__(self, conninfo: str, place: Path) -> None:
+        self._server = f"{conninfo_to_dict(conninfo)['host']}/{SOCKET}"
+        self.conninfo = make_conninfo(conninfo, host=str(place))
+        self.cuts = 0
+        self.was_cut = threading.Event()
+        self._cut: Cut | None = None
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(place / SOCKET))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, how: Cut) -> None:
+        """Arm the fault; it happens once."""
+        self.was_cut.clear()
+        self._cut = how
+
+    def close(self) -> None:
+        """Refuse new connections and drop the present ones."""
+        # A thread that waits in accept() would keep the socket alive.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for end in self._sockets:
+            _drop(end)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._server)
+            self._sockets += [client, server]
+            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+        while data := _receive(client):
+            if self._cut == "before the statement":
+                self._note()
+                _drop(client)
+                break
+            if self._cut == "after the statement":
+                _send(server, data)
+                self._note()
+                _drop(client)
+                return  # The server's end stays open: it must not notice.
+            _send(server, data)
+        _drop(server)
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        while data := _receive(server):
+            if self._cut == "before the answer":
+                self._note()
+                break
+            _send(client, data)
+        _drop(client)
+
+    def _note(self) -> None:
+        self._cut = None
+        self.cuts += 1
+        self.was_cut.set()
+
+
+def _receive(end: socket.socket) -> bytes:
+    try:
+        return end.recv(1 << 20)
+    except OSError:
+        return b""
+
+
+def _send(end: socket.socket, data: bytes) -> None:
+    try:
+        end.sendall(data)
+    except OSError:
+        return
+
+
+def _drop(end: socket.socket) -> None:
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

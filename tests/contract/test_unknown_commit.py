@@ -1,0 +1,212 @@
+"""A line that breaks between COMMIT and its answer: the log finds out what happened and stores once."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from eventlog.envelope import Head, InboxKey, StepRecord
+from eventlog.errors import DatabaseAway, Fenced
+from eventlog.postgres import PostgresLog
+from eventlog.verify import verify_chain
+from tests.contract.proxy import Cut, Proxy
+from tests.contract.steps import DAY, row, step
+
+
+@pytest.fixture
+def proxy(conninfo: str) -> Iterator[Proxy]:
+    """A line to the database that can be cut."""
+    with tempfile.TemporaryDirectory() as place:  # pytest's own would be too long for a socket.
+        proxy = Proxy(conninfo, Path(place))
+        yield proxy
+        proxy.close()
+
+
+@pytest.fixture
+def direct(conninfo: str) -> Iterator[PostgresLog]:
+    """A log that nobody cuts."""
+    log = PostgresLog(conninfo)
+    log.ensure_partitions(DAY)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def log(proxy: Proxy, direct: PostgresLog) -> Iterator[PostgresLog]:
+    """A log behind the line that can be cut; its lease runs out at once."""
+    log = PostgresLog(proxy.conninfo, lease_ttl_s=0.0)
+    yield log
+    log.close()
+
+
+def warm(log: PostgresLog, account: str) -> Head:
+    """Append once, so that the next append of this shape is a single message."""
+    return log.append(log.acquire(account, "me"), [step(1, decisions=1, key="first")])
+
+
+def rows(log: PostgresLog, account: str) -> list[int]:
+    return [event.seq for event in log.read(account)]
+
+
+@pytest.mark.parametrize("how", ["before the statement", "before the answer"])
+def test_cut_append_is_stored_once(
+    log: PostgresLog, proxy: Proxy, direct: PostgresLog, account: str, how: Cut
+) -> None:
+    head = warm(log, account)
+    proxy.cut(how)
+    after = log.append(head, [step(3, decisions=1, key="second")])
+    assert proxy.cuts == 1
+    assert after == direct.head(account)
+    assert rows(direct, account) == [1, 2, 3, 4]
+    assert direct.inbox(account, "broker", "second") is not None
+    assert log.append(after, [step(5)]).seq == 5
+    assert verify_chain(direct, account).intact
+
+
+def test_append_at_work_is_waited_for(
+    log: PostgresLog, proxy: Proxy, direct: PostgresLog, conninfo: str, account: str
+) -> None:
+    head = warm(log, account)
+    with psycopg.connect(conninfo) as blocker:
+        # The statement has taken the head and waits for this key, until the blocker gives it up.
+        blocker.execute(
+            "INSERT INTO oms.inbox SELECT shard, account, 'broker', 'second', 99, '' FROM oms.account_head "
+            "WHERE account = %s",
+            (account,),
+        )
+        proxy.cut("after the statement")
+        result: list[Head] = []
+        thread = threading.Thread(target=lambda: result.append(log.append(head, [step(3, 1, key="second")])))
+        thread.start()
+        assert proxy.was_cut.wait(30)
+        _wait_until_blocked(conninfo, 2)
+        blocker.rollback()
+        thread.join(30)
+    assert result == [direct.head(account)]
+    assert rows(direct, account) == [1, 2, 3, 4]
+
+
+def _wait_until_blocked(conninfo: str, count: int) -> None:
+    """Return when so many sessions of this database wait for a lock: the old append and the question."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(conninfo, autocommit=True) as watcher:
+        while watcher.execute(query).fetchone() != (count,):
+            watcher.execute("SELECT pg_sleep(0.01)")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_takeover_during_the_cut_is_fenced(
+    log: PostgresLog, proxy: Proxy, direct: PostgresLog, account: str, stored: bool
+) -> None:
+    head = warm(log, account)
+    proxy.cut("before the answer" if stored else "before the statement")
+    original = log._connect
+
+    def connect_after_takeover() -> psycopg.Connection:
+        log._connect = original  # type: ignore[method-assign]
+        direct.acquire(account, "other")
+        return original()
+
+    log._connect = connect_after_takeover  # type: ignore[method-assign]
+    with pytest.raises(Fenced):
+        log.append(head, [step(3, key="second")])
+    assert rows(direct, account) == ([1, 2, 3] if stored else [1, 2])
+
+
+def test_lost_database_can_be_asked_again(conninfo: str, direct: PostgresLog, account: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        proxy = Proxy(conninfo, Path(place))
+        log = PostgresLog(proxy.conninfo, lease_ttl_s=0.0, patience_s=0.2)
+        head = warm(log, account)
+        proxy.close()
+        steps = [step(3, decisions=1, key="second")]
+        for _ in range(2):
+            with pytest.raises(DatabaseAway):
+                log.append(head, steps)
+            with pytest.raises(DatabaseAway):
+                log.heads()
+        Path(place, ".s.PGSQL.5432").unlink()
+        again = Proxy(conninfo, Path(place))
+        assert log.append(head, steps) == direct.head(account)
+        assert log.append(head, steps) == direct.head(account)
+        log.close()
+        again.close()
+    assert rows(direct, account) == [1, 2, 3, 4]
+
+
+def test_terminated_session_reconnects(
+    log: PostgresLog, direct: PostgresLog, conninfo: str, account: str
+) -> None:
+    head = warm(log, account)
+    end_others = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    with psycopg.connect(conninfo, autocommit=True) as killer:
+        killer.execute(end_others)
+        head = log.append(head, [step(3)])
+        killer.execute(end_others)
+        assert rows(log, account) == [1, 2, 3]
+        killer.execute(end_others)
+        assert log.acquire(account, "me").epoch > head.epoch
+
+
+def test_forgotten_statement_is_prepared_again(log: PostgresLog, account: str) -> None:
+    head = warm(log, account)
+    log._connection.execute("DEALLOCATE ALL")
+    assert log.append(head, [step(3, decisions=1, key="second")]).seq == 4
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_held_head_is_given_up_after_a_bound(
+    direct: PostgresLog, conninfo: str, account: str, count: int
+) -> None:
+    head = warm(direct, account)
+    direct._connection.execute("SET lock_timeout = '50ms'")
+    with psycopg.connect(conninfo) as blocker:
+        blocker.execute("SELECT 1 FROM oms.account_head WHERE account = %s FOR UPDATE", (account,))
+        with pytest.raises(DatabaseAway, match="55P03"):
+            direct.append(head, [step(seq) for seq in range(3, 3 + count)])
+    assert direct.append(head, [step(3)]).seq == 3
+
+
+def test_many_shapes_stay_within_the_prepared_bound(direct: PostgresLog, account: str) -> None:
+    from tests.contract.steps import stream
+
+    head = direct.acquire(account, "me")
+    steps = list(stream(1, 1200, seed=3))
+    for one in steps:
+        head = direct.append(head, [one])
+    assert len(direct._prepared) <= 64 + 32
+    assert verify_chain(direct, account).intact
+
+
+def test_serialised_writers_lose_cleanly(conninfo: str, direct: PostgresLog, account: str) -> None:
+    """Ten threads append from the same head: one is stored, nine are fenced."""
+    direct.acquire(account, "me")
+    head = direct.head(account)
+    assert head is not None
+    outcomes: list[str] = []
+
+    def race(number: int) -> None:
+        log = PostgresLog(conninfo)
+        try:
+            log.append(
+                head, [StepRecord((row(1, reason=str(number)),), InboxKey("broker", str(number), b""))]
+            )
+            outcomes.append("stored")
+        except Fenced:
+            outcomes.append("fenced")
+        finally:
+            log.close()
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(outcomes) == ["fenced"] * 9 + ["stored"]
+    assert rows(direct, account) == [1]
