@@ -9,11 +9,10 @@ from typing import Any, TypeVar, cast
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
-from psycopg.types.numeric import Int8BinaryLoader
+from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 
 from eventlog import lease, queries, reading
 from eventlog.batch import Batch, prepare, require_account
-from eventlog.chain import EPOCH_US
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
 from eventlog.failures import FORGOTTEN, TRANSIENT, is_away, translated
@@ -78,7 +77,9 @@ class PostgresLog:
         except BaseException:
             connection.close()
             raise
+        # Whole numbers as PostgreSQL counts them: objects for times would cost more than the rest of a row.
         connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
+        connection.adapters.register_loader("date", Int4BinaryLoader)
         self._prepared = {}
         return connection
 
@@ -123,17 +124,19 @@ class PostgresLog:
 
     def heads(self) -> list[Head]:
         """Heads of all accounts, sorted by account id."""
-        return [_head(row) for row in self._rows("*", queries.HEADS, ())]
+        return [reading.head(row) for row in self._rows("*", queries.HEADS, ())]
 
     def head(self, account: str) -> Head | None:
         """The head of one account, or None if the account has no log."""
         row = self._row(account, queries.HEAD, (shard_of(account), account))
-        return _head(row) if row else None
+        return reading.head(row) if row else None
 
     def acquire(self, account: str, owner: str) -> Head:
         """Become the writer. Raises LeaseHeld; an owner provably dead on this machine does not count."""
         require_account(account)
-        return _head(self._repeatable(account, lambda c: lease.acquire(c, account, owner, self._lease_ttl_s)))
+        return reading.head(
+            self._repeatable(account, lambda c: lease.acquire(c, account, owner, self._lease_ttl_s))
+        )
 
     def renew(self, account: str, owner: str) -> None:
         """Prolong the lease. Raises Fenced when it was lost."""
@@ -292,13 +295,6 @@ class PostgresLog:
         last = (1 << 63) - 1 if until is None else until
         row = self._row(account, queries.SNAPSHOT, (shard_of(account), account, fold_version, last))
         return Snapshot(*row) if row else None
-
-
-def _head(row: tuple[Any, ...]) -> Head:
-    account, seq, chain, epoch, logical_time, trading_day = row
-    return Head(
-        account, seq, chain, epoch, None if logical_time is None else logical_time + EPOCH_US, trading_day
-    )
 
 
 def _mark(head: Head) -> tuple[int, bytes, int]:

@@ -1,11 +1,13 @@
 """Reading rows in blocks: bounded memory whatever the length, every row checked against the one before."""
 
 from collections.abc import Callable, Iterator
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
 
-from eventlog.chain import EPOCH_US
+from eventlog.chain import EPOCH_ORDINAL, EPOCH_US
 from eventlog.envelope import Envelope, Head
 from eventlog.errors import LogCorrupt, UnknownAccount
 
@@ -48,13 +50,33 @@ def missing(account: str, seq: int) -> LogCorrupt:
 
 
 def envelope(row: Row) -> Envelope:
-    """An envelope from the fields of queries.EVENTS, whose times count from 2000."""
+    """An envelope from the fields of queries.EVENTS, whose days and times count from 2000."""
     (seq, cause_seq, kind, type_, version, trading_day, logical_time, body, pipeline, trade_no, client_order_id,
      broker_order_id, reason, event_time, received_at, source, dedupe_key) = row  # fmt: skip
     return Envelope(
-        seq, cause_seq, kind, type_, version, trading_day, logical_time + EPOCH_US, body, pipeline, trade_no,
+        seq, cause_seq, kind, type_, version, _day(trading_day, seq), logical_time + EPOCH_US, body, pipeline, trade_no,
         client_order_id, broker_order_id, reason,
         None if event_time is None else event_time + EPOCH_US,
         None if received_at is None else received_at + EPOCH_US,
         source, dedupe_key,
     )  # fmt: skip
+
+
+def head(row: Row) -> Head:
+    """A head from the fields of queries.HEAD."""
+    account, seq, chain, epoch, logical_time, trading_day = row
+    time = None if logical_time is None else logical_time + EPOCH_US
+    return Head(account, seq, chain, epoch, time, None if trading_day is None else _day(trading_day, seq))
+
+
+def _day(days: int, seq: int) -> date:
+    try:
+        return _calendar_day(days)
+    except (ValueError, OverflowError):
+        # Never written by an append; the row was changed, so its link cannot fit either.
+        raise LogCorrupt(f"row {seq} has a trading day outside the calendar", seq=seq, what="link") from None
+
+
+@lru_cache(4096)
+def _calendar_day(days: int) -> date:
+    return date.fromordinal(days + EPOCH_ORDINAL)

@@ -51,10 +51,15 @@ def verify_chain(log: EventLog, account: str) -> ChainReport:
     except LogCorrupt as error:
         seq = error.details["seq"]
         assert isinstance(seq, int)
-        return ChainReport(account, False, rows, seq, "row")
+        return ChainReport(
+            account, False, rows, seq, "link" if error.details.get("what") == "link" else "row"
+        )
+    beyond = _row_beyond_head(log, account)
+    if beyond is not None:
+        return ChainReport(account, False, rows, beyond, "head")
     if previous != head.chain:
         return ChainReport(account, False, rows, head.seq, "head")
-    return _beyond(log, account, rows)
+    return ChainReport(account, True, rows)
 
 
 def _wrong_evidence(log: EventLog, stored: StoredRow) -> What | None:
@@ -74,10 +79,9 @@ def _wrong_evidence(log: EventLog, stored: StoredRow) -> What | None:
     return None
 
 
-def _beyond(log: EventLog, account: str, rows: int) -> ChainReport:
+def _row_beyond_head(log: EventLog, account: str) -> int | None:
     # The last row is asked for before the head, so that a writer at work cannot look like a forger.
     last = log.last_seq(account)
     head = log.head(account)
-    if head is None or last > head.seq:
-        return ChainReport(account, False, rows, head.seq + 1 if head else 1, "head")
-    return ChainReport(account, True, rows)
+    known = head.seq if head else 0
+    return known + 1 if last > known else None

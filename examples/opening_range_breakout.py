@@ -61,7 +61,7 @@ SETTINGS: Final = {
     "index-minute": Settings(range_us=30 * MINUTE, value=Decimal(100_000)),
     "lean": Settings(range_us=15 * MINUTE),
     "lean-crypto": Settings(range_us=60 * MINUTE, zone_ticks=50, value=Decimal(50_000)),
-    "binance-raw": Settings(range_us=60 * SECOND, zone_ticks=50, value=Decimal(50_000), stop="atr"),
+    "binance-raw": Settings(range_us=60 * SECOND, zone_ticks=50, value=Decimal(50_000)),
 }
 """Settings by format of the data; `lean-crypto` is `lean` with its market set to crypto."""
 

@@ -9,6 +9,19 @@ PUBLIC = {
     "ConfigError": "oms.errors",
     "Settings": "oms.config",
     "load_settings": "oms.config",
+    "Oms": "oms.shell.embed",
+    "View": "oms.shell.embed",
+    "Strategy": "oms.shell.embed",
+    "Stamped": "oms.events.base",
+    "BarClosed": "oms.events.market",
+    "QuoteReported": "oms.events.market",
+    "TradePrinted": "oms.events.market",
+    "InstrumentDefined": "oms.events.session",
+    "SessionOpened": "oms.events.session",
+    "EntryRequested": "oms.events.strategy",
+    "ExitRequested": "oms.events.strategy",
+    "PositionSide": "oms.values",
+    "SimulatedBroker": "oms.brokers.simulated",
 }
 """Public name -> the module that defines it."""
 

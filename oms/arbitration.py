@@ -1,7 +1,8 @@
 """Which of several wishes for one trade wins. A close beats everything; then the lowest priority, then the name.
 
-Owners of order roles run after the closers, on the state in which the winner stands, so a losing wish can only be
-a close; it is logged with its reason, never dropped silently. OM-037..039; architecture 6.
+A close at market is stronger than one by limits, whatever their priorities: a planned exit must never hold up an
+emergency. Owners of order roles run after the closers, on the state in which the winner stands, so a losing wish
+can only be a close; it is logged with its reason, never dropped silently. OM-037..039; architecture 6.
 """
 
 from collections.abc import Iterable
@@ -10,35 +11,43 @@ from oms.events.base import Event
 from oms.events.decisions import CloseRequested, DecisionRefused
 from oms.state.trade import Trade
 
+_Rank = tuple[bool, int, str]
+
 
 def wants_close(trade: Trade, priority: int, *, market: bool) -> bool:
     """Whether a close of this strength would change anything; asking again for the same yields nothing."""
     if trade.close is None:
         return True
-    return priority < trade.close.priority or (market and not trade.close.market)
+    if market is not trade.close.market:
+        return market
+    return priority < trade.close.priority
 
 
 def arbitrate(candidates: Iterable[tuple[int, str, Event]]) -> list[Event]:
     """The decisions that stand, in the order they were made; a beaten close becomes `DecisionRefused`."""
     ordered = list(candidates)
-    best: dict[int, tuple[int, str]] = {}
+    best: dict[int, _Rank] = {}
     for priority, name, decision in ordered:
         if isinstance(decision, CloseRequested):
-            rank = (priority, name)
+            rank = _rank(priority, name, decision)
             best[decision.trade_no] = min(best.get(decision.trade_no, rank), rank)
     return [_standing(priority, name, decision, best) for priority, name, decision in ordered]
 
 
-def _standing(priority: int, name: str, decision: Event, best: dict[int, tuple[int, str]]) -> Event:
+def _rank(priority: int, name: str, decision: CloseRequested) -> _Rank:
+    return (not decision.market, priority, name)
+
+
+def _standing(priority: int, name: str, decision: Event, best: dict[int, _Rank]) -> Event:
     if not isinstance(decision, CloseRequested):
         return decision
     winner = best[decision.trade_no]
-    if winner == (priority, name):
+    if winner == _rank(priority, name, decision):
         return decision
     return DecisionRefused(
         instrument=decision.instrument,
         trade_no=decision.trade_no,
         reason=decision.reason,
         refused_policy=name,
-        winner_policy=winner[1],
+        winner_policy=winner[2],
     )

@@ -8,14 +8,16 @@ from typing import Final
 
 from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
-from oms.state.account import ACCOUNT_WIDE, Account
+from oms.state.account import Account
 from oms.state.pipeline import Pipeline
 from oms.state.root import Deadlines
 from oms.step import StepResult, decide, fold_recorded, next_due
-from oms.values import MILLISECOND, Micros
+from oms.values import Micros
 
-PAUSE: Final = MILLISECOND
-"""Least time between two clock inputs for one pipeline: a deadline that stays due cannot stop time."""
+NEVER: Final[Micros] = -1
+"""Before all times."""
+PAUSE: Final[Micros] = 0
+"""Least time between two clock inputs for one pipeline; no deadline stays due, so that none is needed."""
 
 
 class Book:
@@ -26,20 +28,19 @@ class Book:
         self.pipelines = dict(pipelines or {})
         self.deadlines = Deadlines()
         self._kept = self.account
-        self._undo: list[tuple[str, Pipeline | None]] = []
-        for name in self.pipelines:
-            self._schedule(name, None)
+        self._undo: list[tuple[str, Pipeline | None, Micros | None]] = []
+        self.reschedule()
 
     def decide(self, stamped: Stamped) -> StepResult:
         """Step an input on the present state and move to the result."""
         is_clock = isinstance(stamped.event, ClockAdvanced)
         due = self.deadlines.due(stamped.logical_time) if is_clock else ()
         result = decide(self.account, self.pipelines, stamped, due)
-        for name, pipeline in result.changed.items():
-            self._undo.append((name, self.pipelines.get(name)))
-            self.pipelines[name] = pipeline
+        for name in dict.fromkeys((*result.changed, *result.decided)):
+            self._undo.append((name, self.pipelines.get(name), self.deadlines.get(name)))
+        self.pipelines.update(result.changed)
         self.account = result.account
-        for name in self.pipelines if type(stamped.event) in ACCOUNT_WIDE else dict.fromkeys((*result.changed, *due)):
+        for name in result.decided:
             self._schedule(name, stamped.event)
         return result
 
@@ -49,9 +50,9 @@ class Book:
         self._kept = self.account
 
     def reschedule(self) -> None:
-        """Compute all deadlines anew."""
-        for name in self.pipelines:
-            self._schedule(name, None)
+        """Compute all deadlines anew, overdue ones included: which pipelines decided when is not known here."""
+        for name, pipeline in self.pipelines.items():
+            self.deadlines.put(name, next_due(self.account, pipeline, self.account.now, decided_at=NEVER))
 
     def commit(self) -> None:
         """The steps so far are durable."""
@@ -61,24 +62,18 @@ class Book:
     def rollback(self) -> None:
         """Return to the last committed state."""
         self.account = self._kept
-        for name, pipeline in reversed(self._undo):
+        for name, pipeline, due in reversed(self._undo):
+            self.deadlines.put(name, due)
             if pipeline is None:
                 self.pipelines.pop(name, None)
-                self.deadlines.put(name, None)
             else:
                 self.pipelines[name] = pipeline
-        touched = {name for name, _ in self._undo}
         self._undo.clear()
-        for name in sorted(touched):
-            if name in self.pipelines:
-                self._schedule(name, None)
 
     def next_due(self) -> Micros | None:
         """The earliest deadline of any pipeline."""
         return self.deadlines.earliest()
 
-    def _schedule(self, name: str, event: Event | None) -> None:
-        due = next_due(self.account, self.pipelines[name], self.account.now)
-        if due is not None and isinstance(event, ClockAdvanced):
-            due = max(due, self.account.now + PAUSE)
-        self.deadlines.put(name, due)
+    def _schedule(self, name: str, _event: Event) -> None:
+        """The pipeline's policies have just seen this time, so that whatever is still due is due later."""
+        self.deadlines.put(name, next_due(self.account, self.pipelines[name], self.account.now))

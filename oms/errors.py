@@ -36,7 +36,7 @@ class OmsError(Exception):
         """The whole message as a person sees it; several lines, no trailing newline."""
         lines = [f"{self.code}  {self.what}"]
         for label, text in self.rows():
-            first, *more = text.splitlines()
+            first, *more = map(str.strip, text.splitlines())
             lines.append(f"  {label:<6} {first}")
             lines.extend(f"  {'':<6} {line}" for line in more)
         return "\n".join(lines)

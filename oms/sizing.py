@@ -6,7 +6,9 @@ from oms.config import Settings
 from oms.values import ZERO, round_down_to_lot
 
 
-def capped(quantity: Decimal, price: Decimal, multiplier: Decimal, lot: Decimal, settings: Settings) -> tuple[Decimal, str]:
+def capped(
+    quantity: Decimal, price: Decimal, multiplier: Decimal, lot: Decimal, settings: Settings
+) -> tuple[Decimal, str]:
     """The permitted quantity in whole lots, at most what was asked for, and the cap that bound ("" if none)."""
     allowed, cap = quantity, ""
     for name, limit in _caps(price, multiplier, settings):

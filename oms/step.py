@@ -15,9 +15,9 @@ from oms import commands
 from oms.arbitration import arbitrate
 from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder
 from oms.events import broker, clock, decisions, operator, session, strategy
-from oms.events.base import DECISION, Event, Stamped
+from oms.events.base import Event, Stamped
 from oms.execution import orders
-from oms.policies import CLOSERS, OWNERS, POLICIES, Policy, kill_switch
+from oms.policies import CLOSERS, OWNERS, POLICIES, kill_switch
 from oms.state import invariants
 from oms.state.account import ACCOUNT_WIDE, Account, fold_account
 from oms.state.fold import fold
@@ -50,7 +50,7 @@ class Recorded(Struct, frozen=True, gc=False):
 class StepResult(Struct, frozen=True, gc=False):
     """What a step did: the new account, the pipelines it changed, its events (input first) and its commands.
 
-    `settled` are decision seqs whose commands have got their outcome.
+    `settled` are decision seqs whose commands have got their outcome; `decided` are the pipelines whose policies ran.
     """
 
     account: Account
@@ -58,6 +58,7 @@ class StepResult(Struct, frozen=True, gc=False):
     events: tuple[Recorded, ...]
     commands: tuple[Command, ...]
     settled: tuple[int, ...]
+    decided: tuple[str, ...] = ()
 
 
 def decide(account: Account, pipelines: Pipelines, stamped: Stamped, due: Iterable[str] = ()) -> StepResult:
@@ -65,13 +66,18 @@ def decide(account: Account, pipelines: Pipelines, stamped: Stamped, due: Iterab
 
     Assumes that `values.CONTEXT` is the active decimal context. Raises KeyError for an event without a fold.
     """
-    step = _Step(account, pipelines, stamped.logical_time)
+    step = _Step(account, pipelines, stamped)
     step.take(stamped.event, due)
     return step.result()
 
 
 def fold_recorded(
-    account: Account, pipelines: dict[str, Pipeline], event: Event, now: Micros, seq: int, pipeline: str | None
+    account: Account,
+    pipelines: dict[str, Pipeline],
+    event: Event,
+    now: Micros,
+    seq: int,
+    pipeline: str | None,
 ) -> Account:
     """Fold one logged event into `pipelines` (changed in place) and return the new account."""
     for name in _addressed(event, pipeline, pipelines):
@@ -80,8 +86,6 @@ def fold_recorded(
             if isinstance(event, session.InstrumentDefined):
                 pipelines[name] = new_pipeline(event, account.settings)
             continue
-        if event.KIND != DECISION and before.wish is not None:
-            before = replace(before, wish=None)
         pipelines[name] = fold(before, event, now, seq)[0]
     return fold_account(account, event, now, seq)
 
@@ -104,26 +108,54 @@ def pipeline_of(event: Event) -> str | None:
     return name
 
 
-def next_due(account: Account, pipeline: Pipeline, now: Micros) -> Micros | None:
-    """The earliest deadline of any policy for a pipeline; None while nothing is under way."""
+def next_due(
+    account: Account, pipeline: Pipeline, now: Micros, *, decided_at: Micros | None = None
+) -> Micros | None:
+    """The earliest deadline of any policy for a pipeline after `decided_at` (default: `now`), when they last ran.
+
+    None while nothing is under way.
+    """
     if not pipeline.open_trades or not account.config_sha256:
         return None
+    decided_at = now if decided_at is None else decided_at
     view = View(account, pipeline, now)
-    dues = [policy.next_due(view) for policy in POLICIES if policy.next_due is not None]
-    dues.append(invariants.next_due(view))
-    return min((due for due in dues if due is not None), default=None)
+    earliest: Micros | None = None
+    for dues in _DUES:
+        for due in dues(view):
+            if due > decided_at and (earliest is None or due < earliest):
+                earliest = due
+    return earliest
+
+
+_DUES = (*(policy.next_due for policy in POLICIES if policy.next_due is not None), invariants.next_due)
+
+REQUESTS = (
+    strategy.EntryRequested,
+    strategy.ExitRequested,
+    strategy.ExhaustionReported,
+    operator.OperatorCommanded,
+    broker.BrokerSnapshotReported,
+)
+"""Inputs that policies answer in their own step and never again."""
+
+TELLING = (broker.BrokerLinkChanged, broker.CapabilitiesDeclared, operator.ConfigActivated, session.DayRolled)
+"""Inputs of the account that can change what is wanted of everything open."""
 
 
 class _Step:
     """The working state of one step; it lives only inside `decide`."""
 
-    def __init__(self, account: Account, pipelines: Pipelines, now: Micros) -> None:
+    def __init__(self, account: Account, pipelines: Pipelines, stamped: Stamped) -> None:
         self.account = account
-        self.now = now
+        self.now = stamped.logical_time
         self.before = pipelines
+        self.cause = account.seq + 1
+        self.wish = stamped.event if isinstance(stamped.event, REQUESTS) else None
         self.changed: dict[str, Pipeline] = {}
         self.events: list[Recorded] = []
         self.commands: list[Command] = []
+        self.decided: dict[str, None] = {}
+        self.running = ""
 
     def result(self) -> StepResult:
         settled = [
@@ -131,7 +163,14 @@ class _Step:
             for name, pipeline in self.changed.items()
             for pending in _settled(self.before.get(name), pipeline)
         ]
-        return StepResult(self.account, self.changed, tuple(self.events), tuple(self.commands), tuple(settled))
+        return StepResult(
+            self.account,
+            self.changed,
+            tuple(self.events),
+            tuple(self.commands),
+            tuple(settled),
+            tuple(self.decided),
+        )
 
     def pipeline(self, name: str) -> Pipeline | None:
         return self.changed.get(name) or self.before.get(name)
@@ -139,39 +178,46 @@ class _Step:
     def take(self, event: Event, due: Iterable[str]) -> None:
         """Fold the input and decide for everything it touches."""
         name = pipeline_of(event)
-        seq = self.account.seq + 1
-        self.events.append(Recorded(seq, event, name))
+        self.events.append(Recorded(self.cause, event, name))
         anomalies: dict[str, tuple[Anomaly, ...]] = {}
-        touched = list(dict.fromkeys([*due, *_addressed(event, name, self.before)]))
-        for one in touched:
-            anomalies[one] = self.fold_input(one, event, seq)
-        self.account = fold_account(self.account, event, self.now, seq)
+        addressed = _addressed(event, name, self.before)
+        for one in addressed:
+            anomalies[one] = self.fold_input(one, event)
+        self.account = fold_account(self.account, event, self.now, self.cause)
         if not self.account.config_sha256:
             return
         if name is not None and self.pipeline(name) is None:
             self.refuse_unknown(event)
+        touched = [*due, *addressed]
         if isinstance(event, operator.OperatorCommanded) and name is None:
-            touched = self.operate()
-        for one in touched:
-            if self.pipeline(one) is not None:
-                self.run(one, anomalies.get(one, ()))
+            for decision in kill_switch.decide_account(self.account, event):
+                self.record(decision, None)
+            touched += self.all_open()
+        elif isinstance(event, TELLING):
+            touched += self.all_open()
+        level = self.account.kill_level
+        self.run_all(touched, anomalies)
+        if self.account.kill_level > level:
+            # One pipeline has found a reason to stop them all.
+            self.run_all(self.all_open(), {})
 
-    def fold_input(self, name: str, event: Event, seq: int) -> tuple[Anomaly, ...]:
+    def all_open(self) -> list[str]:
+        return [name for name, pipeline in self.before.items() if pipeline.open_trades]
+
+    def run_all(self, names: Iterable[str], anomalies: dict[str, tuple[Anomaly, ...]]) -> None:
+        for name in dict.fromkeys(names):
+            if self.pipeline(name) is not None:
+                self.decided[name] = None
+                self.run(name, anomalies.get(name, ()))
+
+    def fold_input(self, name: str, event: Event) -> tuple[Anomaly, ...]:
         pipeline = self.pipeline(name)
         if pipeline is None:
             if isinstance(event, session.InstrumentDefined):
                 self.changed[name] = new_pipeline(event, self.account.settings)
             return ()
-        if pipeline.wish is not None:
-            pipeline = replace(pipeline, wish=None)
-        self.changed[name], anomalies = fold(pipeline, event, self.now, seq)
+        self.changed[name], anomalies = fold(pipeline, event, self.now, self.cause)
         return anomalies
-
-    def operate(self) -> list[str]:
-        """An operator's act on the whole account: first the account's own decision, then all that is open."""
-        for decision in kill_switch.decide_account(self.account):
-            self.record(decision, None)
-        return [name for name, pipeline in self.before.items() if pipeline.open_trades]
 
     def refuse_unknown(self, event: Event) -> None:
         if isinstance(event, strategy.EntryRequested | strategy.ExitRequested):
@@ -188,24 +234,34 @@ class _Step:
         elif not isinstance(event, session.InstrumentDefined):
             text = f"{type(event).__name__} for {pipeline_of(event)}"
             self.record(
-                decisions.Alerted(severity=Severity.WARNING, code="unknown_instrument", text=text, policy="step"), None
+                decisions.Alerted(
+                    severity=Severity.WARNING, code="unknown_instrument", text=text, policy="step"
+                ),
+                None,
             )
 
     def run(self, name: str, anomalies: tuple[Anomaly, ...]) -> None:
-        """Run all policies on one pipeline. If one raises, its pipeline keeps only what safe code decides."""
+        """Run all policies on one pipeline. What raises is left out, and the others decide once more without it."""
+        failed: list[tuple[str, Exception]] = []
         kept = (self.account, self.changed.get(name), len(self.events), len(self.commands))
-        failing = ""
-        try:
+        while True:
+            skipped = [one for one, _ in failed]
             self.report(name, anomalies)
-            for failing in self.closers(name, CLOSERS):
-                pass
-            for failing in self.owners(name, OWNERS):
-                pass
-            failing = "invariants"
-            self.check(name)
-        except Exception as error:  # Isolation: whatever a policy does wrong, the others stand.
-            self.restore(name, kept)
-            self.fail(name, failing, error)
+            for one, error in failed:
+                self.fail(name, one, error)
+            try:
+                self.running = ""
+                self.closers(name, skipped)
+                self.owners(name, skipped)
+                self.running = "invariants"
+                if self.running not in skipped:
+                    self.check(name)
+                return
+            except Exception as error:  # Isolation: whatever a policy does wrong, the others stand.
+                if self.running in ("", *skipped):
+                    raise
+                failed.append((self.running, error))
+                self.restore(name, kept)
 
     def restore(self, name: str, kept: tuple[Account, Pipeline | None, int, int]) -> None:
         self.account = kept[0]
@@ -217,11 +273,19 @@ class _Step:
         del self.commands[kept[3] :]
 
     def fail(self, name: str, policy: str, error: Exception) -> None:
-        text = type(error).__name__
-        self.record(decisions.DecisionFailed(instrument=name, failed_policy=policy, text=text), name)
+        """Say so once per policy and kind of error, and let the pipeline only keep and reduce from here on."""
         pipeline = self.pipeline(name)
-        if pipeline is not None and not pipeline.safe_mode:
-            self.record(decisions.SafeModeEntered(instrument=name, reason=f"{policy} failed", text=text), name)
+        assert pipeline is not None
+        text = type(error).__name__
+        known = pipeline.notes.get("step", {})
+        if known.get(policy) != text:
+            self.record(decisions.DecisionFailed(instrument=name, failed_policy=policy, text=text), name)
+            note = decisions.PolicyNoted(instrument=name, policy="step", value={**known, policy: text})
+            self.record(note, name)
+        if not pipeline.safe_mode:
+            self.record(
+                decisions.SafeModeEntered(instrument=name, reason=f"{policy} failed", text=text), name
+            )
 
     def report(self, name: str, anomalies: tuple[Anomaly, ...]) -> None:
         """Turn what was odd about the input into alerts, and ask where only the broker knows."""
@@ -239,32 +303,34 @@ class _Step:
     def view(self, name: str) -> View:
         pipeline = self.pipeline(name)
         assert pipeline is not None
-        return View(self.account, pipeline, self.now)
+        return View(self.account, pipeline, self.now, self.cause, self.wish)
 
-    def closers(self, name: str, policies: tuple[Policy, ...]) -> Iterator[str]:
+    def closers(self, name: str, skipped: list[str]) -> None:
         """Collect what the closers want on one and the same state; the strongest wish per trade stands."""
         view = self.view(name)
-        if not view.pipeline.open_trades and view.pipeline.wish is None:
+        if not view.pipeline.open_trades and view.wish is None:
             return
         wanted: list[tuple[int, str, Event]] = []
-        for policy in policies:
-            yield policy.name
-            wanted += [(policy.priority, policy.name, decision) for decision in policy.decide(view)]
+        for policy in CLOSERS:
+            if policy.name not in skipped:
+                self.running = policy.name
+                wanted += [(policy.priority, policy.name, decision) for decision in policy.decide(view)]
         for decision in arbitrate(wanted) if wanted else ():
             self.record(decision, name)
 
-    def owners(self, name: str, policies: tuple[Policy, ...]) -> Iterator[str]:
+    def owners(self, name: str, skipped: list[str]) -> None:
         """Let each owner see what the ones before it decided."""
         view = self.view(name)
-        for policy in policies:
-            if not view.pipeline.open_trades and view.pipeline.wish is None:
-                return
-            yield policy.name
-            made = list(policy.decide(view))
-            for decision in made:
-                self.record(decision, name)
-            if made:
-                view = self.view(name)
+        if not view.pipeline.open_trades and view.wish is None:
+            return
+        for policy in OWNERS:
+            if policy.name not in skipped:
+                self.running = policy.name
+                made = list(policy.decide(view))
+                for decision in made:
+                    self.record(decision, name)
+                if made:
+                    view = self.view(name)
 
     def check(self, name: str) -> None:
         view = self.view(name)
@@ -274,6 +340,8 @@ class _Step:
 
     def record(self, decision: Event, name: str | None) -> None:
         """Give a decision its place and ids, fold it, and read its command."""
+        if isinstance(decision, decisions.KillLevelRaised):
+            name = None
         seq = self.account.seq + 1
         decision = self.identified(decision, seq)
         self.events.append(Recorded(seq, decision, name))

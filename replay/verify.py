@@ -16,15 +16,18 @@ from msgspec.structs import replace
 from eventlog.envelope import Envelope
 from eventlog.errors import LogCorrupt
 from eventlog.log import EventLog
-from oms.book import Book
+from oms.book import PAUSE, Book
 from oms.errors import ConfigError
-from oms.events.base import Stamped, UnknownEvent
+from oms.events.base import Event, Stamped, UnknownEvent
+from oms.events.clock import ClockAdvanced
 from oms.events.operator import ConfigActivated
 from oms.events.session import WriterStarted
 from oms.policies import POLICIES
 from oms.shell.record import envelope, stamped_of
+from oms.state.account import Account
 from oms.state.digest import FOLD_VERSION, digest
-from oms.step import StepResult
+from oms.state.pipeline import Pipeline
+from oms.step import StepResult, next_due
 from oms.values import CONTEXT
 from replay.differences import Difference, differences
 
@@ -143,11 +146,40 @@ def _steps(rows: Iterator[Envelope], until: int | None) -> Iterator[list[Envelop
         yield step
 
 
+class LazyBook(Book):
+    """A book that computes a pipeline's deadline when the next clock input asks, from the state it had back then.
+
+    State is immutable, so late is as good as at once; most deadlines are replaced before anybody asks for them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: dict[str, tuple[Account, Pipeline, bool]] = {}
+
+    def decide(self, stamped: Stamped) -> StepResult:
+        """As live."""
+        if isinstance(stamped.event, ClockAdvanced):
+            self.settle()
+        return super().decide(stamped)
+
+    def settle(self) -> None:
+        """Compute what was put off."""
+        for name, (account, pipeline, ticked) in self._late.items():
+            due = next_due(account, pipeline, account.now)
+            if due is not None and ticked:
+                due = max(due, account.now + PAUSE)
+            self.deadlines.put(name, due)
+        self._late.clear()
+
+    def _schedule(self, name: str, event: Event | None) -> None:
+        self._late[name] = (self.account, self.pipelines[name], isinstance(event, ClockAdvanced))
+
+
 class _Run:
     """The state of one verification."""
 
     def __init__(self, log: EventLog) -> None:
-        self.book = Book()
+        self.book = LazyBook()
         self.events = 0
         self.decisions = 0
         self.codes: list[str] = []

@@ -35,7 +35,7 @@ WITH linked AS (
                 || convert_to(dedupe_key, 'UTF8'), int4send(-1))
             || int4send(octet_length(convert_to(body::text, 'UTF8'))) || convert_to(body::text, 'UTF8')
         ) AS link
-    FROM oms.event
+    FROM oms.event WHERE seq > 0
     WINDOW history AS (PARTITION BY shard, account ORDER BY seq, trading_day)
 ),
 judged AS (

@@ -13,28 +13,28 @@ from typing import Any, Final
 
 import typer
 
+from eventlog.envelope import Head
+from eventlog.errors import LeaseHeld
 from eventlog.log import EventLog
-from eventlog.verify import verify_chain
+from eventlog.processes import owner_text
 from oms.brokers.simulated import Settings as BrokerSettings
 from oms.brokers.simulated.remote import RemoteSimulatedBroker, spawn
-from oms.cli import demo_tape, report
+from oms.cli import demo_tape, proof, report
 from oms.cli.config import load
 from oms.cli.database import open_log
 from oms.cli.frame import output_of
 from oms.cli.output import Output
+from oms.errors import DomainProblem, EnvironmentProblem
 from oms.events.base import Stamped
 from oms.events.broker import OrderAccepted, OrderFilled
 from oms.fills.costs import Schedule
 from oms.shell.opening import open_runner
 from oms.shell.places import run_dir
 from oms.shell.record import event_of
-from oms.shell.recovery import recover
 from oms.shell.runner import Runner
 from oms.shell.virtual import VirtualTime
 from oms.state.digest import digest
 from oms.values import CONTEXT, Micros
-from replay.summary import Summary, summarize
-from replay.verify import verify
 
 app = typer.Typer(add_completion=False)
 
@@ -50,27 +50,46 @@ def demo(context: typer.Context) -> int:
     output = output_of(context)
     started = time.monotonic()
     with open_log(output) as log, localcontext(CONTEXT):
-        account, resumed = _account(log)
         log.ensure_partitions(demo_tape.DAY, 2)
-        with _broker(output, account) as broker:
-            digest_live = _run(output, log, account, broker, resumed=resumed)
-        return _prove(output, log, account, digest_live, started)
+        runner, resumed = _writer(output, log)
+        with _broker(output, runner) as broker:
+            digest_live = _run(output, runner, broker, resumed=resumed)
+        log.release(runner.head.account, owner_text())
+        return _prove(output, log, runner.head.account, digest_live, started)
 
 
-def _account(log: EventLog) -> tuple[str, bool]:
-    """The unfinished demo there is, or the next new one; and whether it is a resumption."""
-    mine = [head for head in log.heads() if head.account.startswith(PREFIX) and head.account[len(PREFIX) :].isdigit()]
-    for head in mine:
-        if head.trading_day is None or head.trading_day <= demo_tape.DAY:
-            return head.account, head.seq > 0
-    newest = max((int(head.account[len(PREFIX) :]) for head in mine), default=0)
-    return f"{PREFIX}{newest + 1}", False
+def _writer(output: Output, log: EventLog) -> tuple[Runner, bool]:
+    """The writer of an unfinished demo that nobody else runs, or of a new one; and whether it goes on."""
+    settings = load(output).settings
+    start = demo_tape.times()[0]
+    mine = {head.account: head for head in log.heads() if _number(head.account) is not None}
+    unfinished = [name for name, head in mine.items() if _is_unfinished(head)]
+    newest = max((_number(name) or 0 for name in mine), default=0)
+    for account in (*unfinished, f"{PREFIX}{newest + 1}"):
+        try:
+            runner = open_runner(log, account, settings, at=start, trading_day=demo_tape.DAY)
+        except LeaseHeld:
+            continue
+        return runner, account in mine and mine[account].seq > 0
+    raise DomainProblem("OMS-M001", "Another demo took the same account just now", hint="start it again")
+
+
+def _number(account: str) -> int | None:
+    digits = account.removeprefix(PREFIX)
+    return int(digits) if account.startswith(PREFIX) and digits.isdigit() else None
+
+
+def _is_unfinished(head: Head) -> bool:
+    return head.trading_day is None or head.trading_day <= demo_tape.DAY
 
 
 @contextmanager
-def _broker(output: Output, account: str) -> Iterator[RemoteSimulatedBroker]:
-    """The broker process of this account: the one that lives, or one started from its own book."""
-    name = account.rpartition("/")[2]
+def _broker(output: Output, runner: Runner) -> Iterator[RemoteSimulatedBroker]:
+    """The broker process of this log: the one that lives, or one started from its own book.
+
+    The log's random id is part of its name, so that a reset database never meets the book of another one.
+    """
+    name = f"{runner.head.account.rpartition('/')[2]}-{runner.published.account.log_id[:8]}"
     place = run_dir("brokers")
     path = place / f"{name}.socket"
     settings = BrokerSettings(
@@ -91,7 +110,7 @@ def _reach(path: Path, book: Path, settings: BrokerSettings) -> tuple[RemoteSimu
         broker = RemoteSimulatedBroker(path)
         try:
             broker.dump()
-        except Exception:  # Whatever is wrong with it, a process that does not answer is not there.
+        except EnvironmentProblem:
             broker.close()
         else:
             return broker, True
@@ -99,10 +118,9 @@ def _reach(path: Path, book: Path, settings: BrokerSettings) -> tuple[RemoteSimu
     return RemoteSimulatedBroker(path), False
 
 
-def _run(output: Output, log: EventLog, account: str, broker: RemoteSimulatedBroker, *, resumed: bool) -> str:
+def _run(output: Output, runner: Runner, broker: RemoteSimulatedBroker, *, resumed: bool) -> str:
     start, opened, _ = demo_tape.times()
-    settings = load(output).settings
-    runner = open_runner(log, account, settings, at=start, trading_day=demo_tape.DAY)
+    account = runner.head.account
     clock = VirtualTime(runner, broker)
     clock.connect()
     begun = time.monotonic()
@@ -111,14 +129,19 @@ def _run(output: Output, log: EventLog, account: str, broker: RemoteSimulatedBro
     with output.progress("session", len(records)) as advance:
         for count, record in enumerate(records, 1):
             if not resumed or _is_ahead(record, done_until, opened):
-                clock.feed(record, broker_sees=record.logical_time > seen_by_broker or record.logical_time <= start)
+                clock.feed(
+                    record, broker_sees=record.logical_time > seen_by_broker or record.logical_time <= start
+                )
             if count % 500 == 0:
                 advance(500)
     clock.flush()
     state = runner.published
     taken = "resumed " if resumed else ""
-    output.step("session", f"{taken}{demo_tape.DAY} XNYS, {account}, {runner.head.seq} events", time.monotonic() - begun)
-    _close(log, account, runner)
+    output.step(
+        "session",
+        f"{taken}{demo_tape.DAY} XNYS, {account}, {runner.head.seq} events",
+        time.monotonic() - begun,
+    )
     return digest(state.account, state.pipelines)
 
 
@@ -127,48 +150,26 @@ def _is_ahead(record: Stamped, done_until: Micros, opened: Micros) -> bool:
     return record.logical_time >= done_until or record.logical_time < opened
 
 
-def _close(log: EventLog, account: str, runner: Runner) -> None:
-    from eventlog.processes import owner_text
-
-    log.release(account, owner_text())
-    assert runner.head.account == account
-
-
 def _prove(output: Output, log: EventLog, account: str, digest_live: str, started: float) -> int:
-    begun = time.monotonic()
-    book = recover(log, account)
-    digest_replayed = digest(book.account, book.pipelines)
-    verification = verify(log, account)
-    chain = verify_chain(log, account)
-    took = time.monotonic() - begun
-    summary = summarize(log, account)
+    found = proof.prove(log, account, digest_live)
     expected = naked_expected(log, account)
-    report.show(output, summary)
-    identical = verification.result == "identical" and digest_live == digest_replayed
-    said = "every decision made again, byte for byte" if identical else f"DIVERGENT: {verification.first_divergence}"
-    output.step("verified", said, took)
-    output.step("chain", "intact" if chain.intact else f"BROKEN at {chain.first_bad_seq}: {chain.what}")
-    output.step("state", f"live == replayed, digest {digest_replayed[:16]}" if identical else "live != replayed")
-    output.step("", f"python3 -m oms replay --account {account} --verify        python3 -m oms why {_a_market_order(summary)}")
-    good = identical and chain.intact and summary.open_positions == 0
+    report.show(output, found.summary)
+    proof.show(output, found)
+    seconds = time.monotonic() - started
+    output.message("")
+    output.step("done", f"{account} is finished; the next demo takes a new account", seconds)
+    good = found.is_good and found.summary.open_positions == 0
     output.finish(
         {
             "database": "postgresql",
-            **report.as_dict(summary),
-            "naked_seconds_expected": expected,
-            "chain": "intact" if chain.intact else "broken",
-            "verify": verification.result,
-            "digest_live": digest_live,
-            "digest_replayed": digest_replayed,
-            "seconds": round(time.monotonic() - started, 3),
+            **report.as_dict(found.summary),
+            "naked_seconds_expected": float(expected),
+            **proof.as_dict(found),
+            "seconds": round(seconds, 3),
         },
         ok=good,
     )
     return 0 if good else 1
-
-
-def _a_market_order(summary: Summary) -> int:
-    return summary.market_orders[0].seq if summary.market_orders else 1
 
 
 def naked_expected(log: EventLog, account: str) -> Decimal:

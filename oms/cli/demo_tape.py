@@ -68,15 +68,31 @@ STOCKS: Final = (
     Stock(
         name="AAPL",
         frames=(
-            (0, "186.60"), (1180, "187.24"), (1205, "187.12"), (1500, "188.30"), (1800, "188.80"), (1950, "188.45"),
-            (2300, "189.30"), (2450, "188.95"), (3100, "190.40"), (3700, "188.60"), (23400, "188.20"),
+            (0, "186.60"),
+            (1180, "187.24"),
+            (1205, "187.12"),
+            (1500, "188.30"),
+            (1800, "188.80"),
+            (1950, "188.45"),
+            (2300, "189.30"),
+            (2450, "188.95"),
+            (3100, "190.40"),
+            (3700, "188.60"),
+            (23400, "188.20"),
         ),
         entry=Entry(1190, PositionSide.LONG, 150, "187.20", "187.30", "186.20", "188.70"),
         busy=(1180, 3800),
     ),
     Stock(
         name="MSFT",
-        frames=((0, "420.20"), (1500, "421.04"), (1510, "420.90"), (1700, "421.60"), (2000, "418.40"), (23400, "417.80")),
+        frames=(
+            (0, "420.20"),
+            (1500, "421.04"),
+            (1510, "420.90"),
+            (1700, "421.60"),
+            (2000, "418.40"),
+            (23400, "417.80"),
+        ),
         entry=Entry(1502, PositionSide.LONG, 20, "421.00", "421.20", "419.00"),
         busy=(1495, 2100),
     ),
@@ -88,33 +104,73 @@ STOCKS: Final = (
     ),
     Stock(
         name="TSLA",
-        frames=((0, "249.20"), (2095, "250.30"), (2130, "250.40"), (2700, "251.30"), (3000, "251.10"), (23400, "250.00")),
+        frames=(
+            (0, "249.20"),
+            (2095, "250.30"),
+            (2130, "250.40"),
+            (2700, "251.30"),
+            (3000, "251.10"),
+            (23400, "250.00"),
+        ),
         entry=Entry(2100, PositionSide.LONG, 40, "250.00", "250.06", "248.80"),
         busy=(2090, 3100),
         exit_at=2900,
     ),
     Stock(
         name="AMZN",
-        frames=((0, "180.90"), (2400, "179.94"), (2420, "180.06"), (3000, "178.40"), (3600, "179.20"), (22000, "179.40"), (23400, "179.60")),
+        frames=(
+            (0, "180.90"),
+            (2400, "179.94"),
+            (2420, "180.06"),
+            (3000, "178.40"),
+            (3600, "179.20"),
+            (22000, "179.40"),
+            (23400, "179.60"),
+        ),
         entry=Entry(2410, PositionSide.SHORT, 60, "180.00", "179.90", "181.50"),
         busy=(2400, 3650),
     ),
     Stock(
         name="META",
-        frames=((0, "610.50"), (3000, "612.05"), (3012, "611.90"), (3200, "613.00"), (3301, "612.60"), (3599, "612.60"), (3600, "607.80"), (3700, "607.20"), (23400, "606.00")),
+        frames=(
+            (0, "610.50"),
+            (3000, "612.05"),
+            (3012, "611.90"),
+            (3200, "613.00"),
+            (3301, "612.60"),
+            (3599, "612.60"),
+            (3600, "607.80"),
+            (3700, "607.20"),
+            (23400, "606.00"),
+        ),
         entry=Entry(3002, PositionSide.LONG, 15, "612.00", "612.30", "609.00"),
         busy=(2995, 3720),
         halt=(3300, 3600),
     ),
     Stock(
         name="ORCL",
-        frames=((0, "139.40"), (4805, "140.02"), (4812, "139.90"), (5400, "140.60"), (20000, "141.10"), (23400, "140.90")),
+        frames=(
+            (0, "139.40"),
+            (4805, "140.02"),
+            (4812, "139.90"),
+            (5400, "140.60"),
+            (20000, "141.10"),
+            (23400, "140.90"),
+        ),
         entry=Entry(4806, PositionSide.LONG, 100, "140.00", "140.10", "138.00"),
         busy=(4800, 4900),
     ),
     Stock(
         name="GOOG",
-        frames=((0, "165.90"), (3605, "165.52"), (3612, "165.40"), (4000, "166.60"), (4300, "167.60"), (4700, "166.20"), (23400, "166.00")),
+        frames=(
+            (0, "165.90"),
+            (3605, "165.52"),
+            (3612, "165.40"),
+            (4000, "166.60"),
+            (4300, "167.60"),
+            (4700, "166.20"),
+            (23400, "166.00"),
+        ),
         entry=Entry(3606, PositionSide.LONG, 80, "165.50", "165.60", "164.50"),
         busy=(3600, 4800),
         silent=(3609, 3618),
@@ -148,7 +204,12 @@ def tape() -> Iterator[Stamped]:
     for stock in STOCKS:
         yield _stamped(
             InstrumentDefined(
-                instrument=stock.name, symbol=stock.name, currency="USD", tick=TICK, lot=Decimal(1), calendar="XNYS"
+                instrument=stock.name,
+                symbol=stock.name,
+                currency="USD",
+                tick=TICK,
+                lot=Decimal(1),
+                calendar="XNYS",
             ),
             start,
         )
@@ -194,7 +255,9 @@ def _acts(stock: Stock, second: int, at: Micros) -> Iterator[Stamped]:
         status = VenueStatus.HALTED if second == stock.halt[0] else VenueStatus.TRADING
         yield _stamped(VenueStatusChanged(instrument=stock.name, status=status), at)
     if second == stock.exit_at:
-        event = ExitRequested(instrument=stock.name, strategy="demo", intent_id=f"{stock.name}-exit", reason="SIGNAL_GONE")
+        event = ExitRequested(
+            instrument=stock.name, strategy="demo", intent_id=f"{stock.name}-exit", reason="SIGNAL_GONE"
+        )
         yield Stamped(event=event, logical_time=at, source="strategy:demo", dedupe_key=event.intent_id)
 
 
@@ -252,4 +315,6 @@ def _bar(stock: Stock, prices: list[Decimal], end_at: Micros) -> BarClosed:
 def _stamped(event: Event, at: Micros, *, keyed: bool = True) -> Stamped:
     name = getattr(event, "instrument", "account")
     key = f"{name}:{type(event).__name__}:{at}" if keyed else None
-    return Stamped(event=event, logical_time=at, received_at=at, source="tape" if keyed else None, dedupe_key=key)
+    return Stamped(
+        event=event, logical_time=at, received_at=at, source="tape" if keyed else None, dedupe_key=key
+    )

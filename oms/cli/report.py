@@ -32,8 +32,14 @@ def show(output: Output, summary: Summary) -> None:
     output.message("")
     states = ", ".join(f"{count} {name.lower()}" for name, count in summary.order_states.items())
     output.step("orders", f"{summary.orders} placed, {summary.fills} fills: {states}")
-    output.step("result", f"{_signed(summary.realized_pnl, 2)} before {summary.fees} fees, {_signed(summary.realized_r, 2)} R")
-    output.step("protection", f"naked {summary.naked_seconds} s, without confirmed broker stop {summary.unconfirmed_seconds} s")
+    output.step(
+        "result",
+        f"{_signed(summary.realized_pnl, 2)} before {summary.fees} fees, {_signed(summary.realized_r, 2)} R",
+    )
+    output.step(
+        "protection",
+        f"naked {summary.naked_seconds} s, without confirmed broker stop {summary.unconfirmed_seconds} s",
+    )
     for order in summary.market_orders:
         seqs = ", ".join(map(str, order.evidence))
         output.step("market order", f"{order.seq} {order.instrument} {order.reason}, because of {seqs}")

@@ -29,7 +29,10 @@ def _malformed(view: View, wish: EntryRequested) -> Refusal | None:
     long = wish.side is PositionSide.LONG
     definition = view.pipeline.instrument
     if wish.quantity <= ZERO or not is_multiple(wish.quantity, definition.lot):
-        return "bad_quantity", f"quantity {wish.quantity} is not a positive multiple of the lot {definition.lot}"
+        return (
+            "bad_quantity",
+            f"quantity {wish.quantity} is not a positive multiple of the lot {definition.lot}",
+        )
     for name in ("ideal", "zone_max", "stop"):
         price = getattr(wish, name)
         if price <= ZERO or not is_multiple(price, definition.tick):
@@ -62,6 +65,8 @@ def _untimely(view: View, wish: EntryRequested) -> Refusal | None:
         return "forced_close", "the forced-close window of this session has begun"
     if not view.market.is_regular(view.now):
         return "closed", "outside the regular session"
+    if view.pipeline.notes.get("reconciliation", {}).get("difference", "0") != "0":
+        return "mismatch", "the broker's position differs from the log"
     # One cycle at a time: a new trade needs the former one flat and none of its orders possibly alive.
     if pipeline.open_trades or pipeline.position != ZERO:
         return "not_flat", f"{wish.instrument} still has an open trade or position"

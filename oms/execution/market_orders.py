@@ -1,7 +1,7 @@
 """The only place a market order can come from. It demands a reason of the profile's closed list and evidence.
 
-Outside the phases in which the venue takes market orders, a limit with a collar stands in for it
-(architecture 6; OD-023..029).
+Outside the phases in which the venue takes market orders, and for a listed reason that the profile does not permit,
+a limit with a collar stands in for it (architecture 6; OD-023..029): a position is never left alone over its form.
 """
 
 from decimal import Decimal
@@ -26,14 +26,14 @@ REASONS: Final = frozenset(value for name, value in vars(MarketReason).items() i
 
 
 class MarketOrderRefused(Exception):
-    """A market order was asked for without a permitted reason or without evidence."""
+    """A market order was asked for without a listed reason or without evidence."""
 
 
 def exit_at_market(
     view: View, trade: Trade, quantity: Decimal, *, policy: str, reason: str, evidence: tuple[int, ...]
 ) -> OrderPlaced:
     """A new exit at market, or its stand-in. Raises MarketOrderRefused."""
-    order_type, limit = _terms(view, trade, reason, evidence)
+    order_type, limit = terms(view, trade, reason=reason, evidence=evidence)
     return orders.place(
         trade,
         Role.EXIT,
@@ -47,10 +47,17 @@ def exit_at_market(
 
 
 def turn_to_market(
-    view: View, trade: Trade, order: Order, quantity: Decimal, *, policy: str, reason: str, evidence: tuple[int, ...]
+    view: View,
+    trade: Trade,
+    order: Order,
+    quantity: Decimal,
+    *,
+    policy: str,
+    reason: str,
+    evidence: tuple[int, ...],
 ) -> ReplaceRequested:
     """Turn a resting stop or exit into a market order, or its stand-in. Raises MarketOrderRefused."""
-    order_type, limit = _terms(view, trade, reason, evidence)
+    order_type, limit = terms(view, trade, reason=reason, evidence=evidence)
     return orders.change(
         order,
         quantity,
@@ -62,16 +69,20 @@ def turn_to_market(
     )
 
 
-def _terms(
-    view: View, trade: Trade, reason: str, evidence: tuple[int, ...]
+def terms(
+    view: View, trade: Trade, *, reason: str, evidence: tuple[int, ...]
 ) -> tuple[OrderType, Decimal | None]:
-    if reason not in REASONS or reason not in view.settings_of(trade).market_orders.allowed_reasons:
+    """Order type and limit price that "at market" means now. Raises MarketOrderRefused."""
+    if reason not in REASONS:
         raise MarketOrderRefused(f"reason {reason!r} does not permit a market order")
     if not evidence:
         raise MarketOrderRefused(f"reason {reason!r} came without evidence")
-    if view.market.is_regular(view.now):
+    permitted = reason in view.settings_of(trade).market_orders.allowed_reasons
+    if permitted and view.market.is_regular(view.now):
         return OrderType.MARKET, None
     limit = collared(view, trade, orders.exit_side(trade))
+    if limit is None and not permitted:
+        raise MarketOrderRefused(f"the profile does not permit {reason!r} and there is no price for a collar")
     # Without any price to lean on there is nothing to put a collar on; the venue will say what it thinks.
     return (OrderType.LIMIT, limit) if limit is not None else (OrderType.MARKET, None)
 

@@ -5,6 +5,7 @@ Closers only say that a trade should be closed and why; owners keep the orders o
 """
 
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Final
 
 from msgspec import Struct
@@ -29,46 +30,34 @@ from oms.values import Micros
 
 
 class Policy(Struct, frozen=True):
-    """One row of the table. `in_safe_mode` says whether the policy still runs when something failed."""
+    """One row of the table.
+
+    `next_due` yields every time at which `decide` may say something new without a further event; what lies in the
+    past when the policies have just run says nothing. All times follow from the state, never from `view.now`.
+    """
 
     name: str
     version: int
     priority: int
     decide: Callable[[View], Iterator[Event]]
-    next_due: Callable[[View], Micros | None] | None = None
-    in_safe_mode: bool = True
+    next_due: Callable[[View], Iterator[Micros]] | None = None
 
 
-CLOSERS: Final = (
-    Policy("kill_switch", kill_switch.VERSION, kill_switch.PRIORITY, kill_switch.decide),
-    Policy("protection", protection.VERSION, protection.PRIORITY, protection.decide, protection.next_due),
-    Policy(
-        "reconciliation",
-        reconciliation.VERSION,
-        reconciliation.PRIORITY,
-        reconciliation.decide,
-        reconciliation.next_due,
-    ),
-    Policy("forced_close", forced_close.VERSION, forced_close.PRIORITY, forced_close.decide, forced_close.next_due),
-    Policy("guard_stop", guard_stop.VERSION, guard_stop.PRIORITY, guard_stop.decide, guard_stop.next_due),
-    Policy(
-        "stop_fallback", stop_fallback.VERSION, stop_fallback.PRIORITY, stop_fallback.decide, stop_fallback.next_due
-    ),
-    Policy("strategy_exit", strategy_exit.VERSION, strategy_exit.PRIORITY, strategy_exit.decide, None),
+def _row(module: ModuleType) -> Policy:
+    due = getattr(module, "next_due", None)
+    return Policy(module.NAME, module.VERSION, module.PRIORITY, module.decide, due)
+
+
+CLOSERS: Final = tuple(
+    map(
+        _row,
+        (kill_switch, protection, reconciliation, forced_close, guard_stop, stop_fallback, strategy_exit),
+    )
 )
+"""They run on one and the same state; the strongest wish per trade stands."""
 
-OWNERS: Final = (
-    Policy("exit", exit.VERSION, exit.PRIORITY, exit.decide, exit.next_due),
-    Policy("bracket", bracket.VERSION, bracket.PRIORITY, bracket.decide),
-    Policy(
-        "protective_stop",
-        protective_stop.VERSION,
-        protective_stop.PRIORITY,
-        protective_stop.decide,
-        protective_stop.next_due,
-    ),
-    Policy("targets", targets.VERSION, targets.PRIORITY, targets.decide, targets.next_due),
-    Policy("entry", entry.VERSION, entry.PRIORITY, entry.decide, entry.next_due),
-)
+OWNERS: Final = tuple(map(_row, (bracket, protective_stop, targets, exit, entry)))
+"""Each sees what the ones before it decided: targets leave before the exit is sent, and a stop that finds the
+market beyond its level is an exit in the same step."""
 
 POLICIES: Final = (*CLOSERS, *OWNERS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from oms.events.base import Event
-from oms.events.decisions import TradeClosed
+from oms.events.decisions import AlertCleared, TradeClosed
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import ZERO, rounded
@@ -23,13 +23,12 @@ def decide(view: View) -> Iterator[Event]:
     """Report trades that have become flat, once and again only when a late fact changed their result."""
     multiplier = view.pipeline.instrument.multiplier
     for trade in view.pipeline.open():
-        if trade.held == ZERO and trade.entered > ZERO and trade.unsettled(multiplier) and not _works(view, trade):
-            yield _closed(view, trade)
-
-
-def _works(view: View, trade: Trade) -> bool:
-    ids = (*trade.entries, *trade.stops, *trade.targets, *trade.exits)
-    return bool(view.live(ids))
+        if trade.held != ZERO or not trade.unsettled(multiplier) or view.live(trade.order_ids):
+            continue
+        # What stood open about a position ends with it; afterwards nobody looks at the trade any more.
+        for code in trade.alerts:
+            yield AlertCleared(code=code, instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
+        yield _closed(view, trade)
 
 
 def _closed(view: View, trade: Trade) -> TradeClosed:
@@ -41,8 +40,8 @@ def _closed(view: View, trade: Trade) -> TradeClosed:
         trade_no=trade.trade_no,
         reason=trade.close.reason if trade.close is not None else _filled_by(view, trade),
         quantity=trade.entered,
-        price_entry=rounded(trade.entry_value / trade.entered, 10),
-        price_exit=rounded(trade.exit_value / trade.exited, 10),
+        price_entry=rounded(trade.entry_value / trade.entered, 10) if trade.entered else ZERO,
+        price_exit=rounded(trade.exit_value / trade.exited, 10) if trade.exited else ZERO,
         pnl=pnl,
         pnl_change=pnl - trade.pnl,
         r=rounded(pnl / at_risk, 6) if at_risk else None,

@@ -12,7 +12,7 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.decisions import EntryAbandoned, EntryAccepted, IntentRefused, RepriceSkipped, Rung
 from oms.events.strategy import EntryRequested
-from oms.execution import admission, orders
+from oms.execution import admission, orders, retries
 from oms.formulas.risk import size_class
 from oms.sizing import capped
 from oms.state.order import Order, PendingKind
@@ -41,34 +41,41 @@ CANCEL_OPENERS: Final = 2
 
 def decide(view: View) -> Iterator[Event]:
     """Answer a request, and work the entries there are."""
-    wish = view.pipeline.wish
+    wish = view.wish
     if isinstance(wish, EntryRequested):
         yield from _answer(view, wish)
     for trade in view.pipeline.open():
-        if trade.entries and not trade.is_over:
-            yield from _work(view, trade)
+        live = view.live(trade.entries)
+        if live:
+            yield from _work(view, trade, live)
+        elif trade.entered == ZERO and not trade.is_over:
+            yield _abandoned(view, trade)
 
 
-def next_due(view: View) -> Micros | None:
-    """The next cycle of an entry, or the end of its partial rest."""
-    dues: list[Micros] = []
+def next_due(view: View) -> Iterator[Micros]:
+    """The next cycle of an entry, the end of its partial rest, or of the time for entries."""
     for trade in view.pipeline.open():
-        for order in view.live(trade.entries):
-            if order.pending_of(PendingKind.CANCEL) is not None:
-                continue
-            dues.append(_rest_ends(view, trade, order) if order.first_fill_at is not None else _cycle_due(view, trade, order))
+        live = view.live(trade.entries)
+        for order in live:
+            yield _cycle_due(view, trade, order)
+            if order.first_fill_at is not None:
+                yield _rest_ends(view, trade, order)
             closing = admission.forced_close_start(view)
-            if closing is not None and closing > view.now:
-                dues.append(closing)
-    return min(dues, default=None)
+            if closing is not None:
+                yield closing
+        yield from retries.cancel_dues(view, trade, live)
 
 
 def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
     refusal = admission.refusal(view, wish)
     definition = view.pipeline.instrument
-    quantity, cap = capped(wish.quantity, wish.ideal, definition.multiplier, definition.lot, view.settings)
-    if refusal is None and quantity <= ZERO:
-        refusal = ("no_size", f"{cap} leaves less than one lot")
+    quantity, cap = ZERO, ""
+    if refusal is None:
+        quantity, cap = capped(
+            wish.quantity, wish.ideal, definition.multiplier, definition.lot, view.settings
+        )
+        if quantity <= ZERO:
+            refusal = ("no_size", f"{cap} leaves less than one lot")
     if refusal is not None:
         yield IntentRefused(
             instrument=wish.instrument,
@@ -123,20 +130,15 @@ def _rungs(view: View, wish: EntryRequested, quantity: Decimal) -> tuple[Rung, .
     return tuple(rungs)
 
 
-def _work(view: View, trade: Trade) -> Iterator[Event]:
-    live = view.live(trade.entries)
-    if not live:
-        if trade.entered == ZERO:
-            yield _abandoned(view, trade)
-        return
-    order = live[0]
-    if order.pending_of(PendingKind.CANCEL) is not None:
-        return
-    stop = _why_stop(view, trade, order)
-    if stop:
-        yield orders.cancel(order, policy=NAME, reason=stop)
-    elif order.first_fill_at is None and view.now >= _cycle_due(view, trade, order):
-        yield from _cycle(view, trade, order)
+def _work(view: View, trade: Trade, live: list[Order]) -> Iterator[Event]:
+    for order in live:
+        stop = _why_stop(view, trade, order)
+        if stop:
+            yield from retries.cancels(view, trade, [order], policy=NAME, reason=stop)
+        elif order.pending_of(PendingKind.CANCEL) is not None or order.first_fill_at is not None:
+            continue
+        elif view.now >= _cycle_due(view, trade, order):
+            yield from _cycle(view, trade, order)
 
 
 def _why_stop(view: View, trade: Trade, order: Order) -> str:
@@ -149,7 +151,9 @@ def _why_stop(view: View, trade: Trade, order: Order) -> str:
         return "safe mode"
     if admission.is_forced_close(view):
         return "forced close"
-    if trade.entered > ZERO and trade.held == ZERO:
+    if trade.is_over:
+        return "trade is over"
+    if trade.entered > ZERO and trade.held <= ZERO:
         return "position closed"
     if order.first_fill_at is not None and view.now >= _rest_ends(view, trade, order):
         return "partial rest"
@@ -160,16 +164,16 @@ def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
     number = order.cycles + 1
     last = view.settings_of(trade).entry.max_cycles
     if number > last:
-        yield orders.cancel(order, policy=NAME, reason="no fill after the last cycle")
+        yield from retries.cancels(view, trade, [order], policy=NAME, reason="no fill after the last cycle")
         return
     price = _cycle_price(view, trade, number, last)
-    if price is None or price == order.price_limit or order.is_pending:
-        reason = "no usable quote" if price is None else "price unchanged"
+    skipped = _why_skip(view, order, price)
+    if skipped:
         yield RepriceSkipped(
             instrument=trade.instrument,
             trade_no=trade.trade_no,
             client_order_id=order.client_order_id,
-            reason="request unanswered" if order.is_pending else reason,
+            reason=skipped,
             policy=NAME,
         )
         return
@@ -181,6 +185,19 @@ def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
         policy=NAME,
         reason=f"cycle {number} of {last}",
     )
+
+
+def _why_skip(view: View, order: Order, price: Decimal | None) -> str:
+    """Why this cycle passes without a request, or ""."""
+    if order.is_pending:
+        return "request unanswered"
+    if view.market.is_halted:
+        return "halted"
+    if not view.account.connected or not view.account.reconciled:
+        return "not reconciled"
+    if price is None:
+        return "no usable quote"
+    return "price unchanged" if price == order.price_limit else ""
 
 
 def _cycle_price(view: View, trade: Trade, number: int, last: int) -> Decimal | None:
@@ -217,11 +234,12 @@ def _rest_ends(view: View, trade: Trade, order: Order) -> Micros:
 def _abandoned(view: View, trade: Trade) -> EntryAbandoned:
     order = view.orders(trade.entries)[-1]
     rejected = order.status is OrderStatus.REJECTED
+    reason = f"rejected: {order.text}" if rejected else _why_stop(view, trade, order)
     return EntryAbandoned(
         instrument=trade.instrument,
         trade_no=trade.trade_no,
         intent_id=trade.intent_id,
         strategy=trade.strategy,
-        reason=f"rejected: {order.text}" if rejected else order.text or "no fill",
+        reason=reason or order.text or "no fill",
         policy=NAME,
     )

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Final
 
 from oms.events.base import Event
-from oms.events.decisions import Alerted, RepriceSkipped
-from oms.execution import orders
-from oms.execution.market_orders import exit_at_market, turn_to_market
+from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
+from oms.execution import orders, retries
+from oms.execution.market_orders import exit_at_market, terms, turn_to_market
 from oms.state.order import Order
 from oms.state.trade import Close, Trade
 from oms.state.view import View
@@ -20,7 +20,6 @@ from oms.values import (
     MILLISECOND,
     ZERO,
     Micros,
-    OrderStatus,
     OrderType,
     Role,
     Severity,
@@ -35,64 +34,83 @@ PRIORITY: Final = 15
 SCOPE: Final = "pipeline"
 
 REFUSED: Final = "exit_refused"
+OVERLAP: Final = "exit_overlap"
 PLANNED: Final = 14
 """Closes from this priority on are planned exits; what is stronger reprices until it is done."""
 
 
 def decide(view: View) -> Iterator[Event]:
-    """Bring every trade with a requested close to zero."""
-    if view.market.is_halted:
-        return
+    """Bring every trade with a requested close to zero, and leave no exit where nothing is held."""
     for trade in view.pipeline.open():
-        if trade.held != ZERO and trade.close is not None:
-            yield from _carry_out(view, trade, trade.close)
+        live = view.live(trade.exits)
+        if trade.held == ZERO:
+            yield from retries.cancels(view, trade, live, policy=NAME, reason="no position")
+        elif trade.close is not None and not view.market.is_halted:
+            yield from _carry_out(view, trade, trade.close, live)
 
 
-def next_due(view: View) -> Micros | None:
-    """When an exit is to be repriced or sent again."""
-    dues = [
-        _next_look(view, trade, trade.close)
-        for trade in view.pipeline.open()
-        if trade.held != ZERO and trade.close is not None
-    ]
-    return min((due for due in dues if due is not None), default=None)
+def next_due(view: View) -> Iterator[Micros]:
+    """When an exit is to be repriced, sent again or given up."""
+    for trade in view.pipeline.open():
+        live = view.live(trade.exits)
+        if trade.held == ZERO:
+            yield from retries.cancel_dues(view, trade, live)
+        elif trade.close is not None and not view.market.is_halted:
+            yield from _dues(view, trade, trade.close, live)
 
 
-def _carry_out(view: View, trade: Trade, close: Close) -> Iterator[Event]:
-    live = view.live(trade.exits)
-    if live:
-        yield from _work(view, trade, close, live[0])
+def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator[Event]:
+    order = _kept(trade, live)
+    # One that sells what is not held any more, or that was believed lost and came back, would sell it twice.
+    surplus = [one for one in live if one is not order]
+    yield from retries.cancels(view, trade, surplus, policy=NAME, reason="not the exit")
+    if order is not None:
+        yield from _work(view, trade, close, order)
         return
-    if _must_wait(view, trade, close):
+    if view.now < _targets_leave_at(view, trade):
         return
-    stop = next(iter(view.live(trade.stops)), None)
-    if stop is not None and trade.held > ZERO:
-        if not stop.is_pending:
-            yield from _take_over(view, trade, close, stop)
-        elif view.now - close.at < view.ack_timeout():
-            return
-        else:
-            yield from _send(view, trade, close)
-        return
-    yield from _send(view, trade, close)
+    stop = next(iter(view.live(trade.stops)), None) if trade.held > ZERO else None
+    if stop is None or (stop.is_pending and view.now >= _unanswered_at(view, stop)):
+        yield from _send(view, trade, close)
+    elif not stop.is_pending:
+        yield from _take_over(view, trade, close, stop)
 
 
-def _must_wait(view: View, trade: Trade, close: Close) -> bool:
-    """Targets still out could fill beside the exit: give their cancels until `ack_timeout` to be proven."""
-    if trade.held < ZERO or view.now - close.at >= view.ack_timeout():
-        return False
-    return bool(view.live(trade.targets))
+def _kept(trade: Trade, live: list[Order]) -> Order | None:
+    side = orders.exit_side(trade)
+    return next((order for order in reversed(live) if order.side is side), None)
+
+
+def _targets_leave_at(view: View, trade: Trade) -> Micros:
+    """Targets still out could fill beside the exit: their cancels have until `ack_timeout` to be proven."""
+    targets = view.live(trade.targets) if trade.held > ZERO else []
+    asked = [max(order.placed_at, order.requested_at) for order in targets]
+    return max(asked) + view.ack_timeout() if asked else 0
+
+
+def _unanswered_at(view: View, order: Order) -> Micros:
+    return max(pending.since for pending in order.pending) + view.ack_timeout()
 
 
 def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[Event]:
+    """Turn the resting stop into the exit; where the broker does not allow that, cancel it and then send one."""
+    refused = stop.refusals > 0 and stop.requested_at >= close.at
+    if refused or not view.account.capabilities.modify_stop:
+        yield from retries.cancels(view, trade, [stop], policy=NAME, reason=close.reason)
+        return
     quantity = stop.filled + trade.held
     if close.market:
         yield turn_to_market(
             view, trade, stop, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
         )
         return
+    # A stop that was elected closes the trade by itself, or its fallback does.
+    if stop.triggered_at is not None or not _may_try(view, trade, close):
+        return
     price = near_price(view, orders.exit_side(trade))
-    if price is not None and stop.triggered_at is None:
+    if price is None:
+        yield _tried(view, trade)
+    else:
         yield orders.change(
             stop, quantity, order_type=OrderType.LIMIT, price_limit=price, policy=NAME, reason=close.reason
         )
@@ -100,65 +118,69 @@ def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[
 
 def _send(view: View, trade: Trade, close: Close) -> Iterator[Event]:
     """A new exit order; after refusals each further one waits longer, and somebody is told."""
-    refused = _refused(view, trade)
-    if refused and view.now < _retry_at(view, trade, refused):
+    if view.now < _retry_at(view, trade):
         return
-    if len(refused) >= view.settings_of(trade).protection.max_retries and REFUSED not in trade.alerts:
-        yield Alerted(
-            severity=Severity.EMERGENCY,
-            code=REFUSED,
-            text=f"the broker refused {len(refused)} exits: {refused[-1].text}",
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            quantity=trade.held,
-            policy=NAME,
-        )
+    price = None
+    if not close.market:
+        price = near_price(view, orders.exit_side(trade)) if _may_try(view, trade, close) else None
+        if price is None:
+            if _may_try(view, trade, close):
+                yield _tried(view, trade)
+            return
+    yield from _warnings(view, trade)
     quantity = abs(trade.held)
     if close.market:
         yield exit_at_market(view, trade, quantity, policy=NAME, reason=close.reason, evidence=close.evidence)
-        return
-    price = near_price(view, orders.exit_side(trade))
-    if price is not None:
+    else:
         yield orders.place(
             trade, Role.EXIT, quantity, OrderType.LIMIT, price_limit=price, policy=NAME, reason=close.reason
         )
 
 
+def _warnings(view: View, trade: Trade) -> Iterator[Event]:
+    failed = retries.failures(view, trade.exits)
+    if len(failed) >= view.settings_of(trade).protection.max_retries and REFUSED not in trade.alerts:
+        text = f"the broker refused {len(failed)} exits: {failed[0].text}"
+        yield _alert(trade, Severity.EMERGENCY, REFUSED, text)
+    if view.live((*trade.stops, *trade.targets)) and OVERLAP not in trade.alerts:
+        text = "an exit is sent beside orders whose cancel is not proven"
+        yield _alert(trade, Severity.WARNING, OVERLAP, text)
+
+
 def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Event]:
     """Keep the working exit at the right type, price and quantity."""
-    if order.is_pending:
+    if order.is_pending or order.order_type is OrderType.MARKET:
+        return
+    if order.refusals:
+        # Whatever it does not let us change, it may let us cancel; a new one follows with the right terms.
+        yield from retries.cancels(view, trade, [order], policy=NAME, reason="change refused")
         return
     quantity = order.filled + abs(trade.held)
-    if order.order_type is OrderType.MARKET:
-        return
-    if order.refusals and view.now < order.requested_at + _interval(view, trade, close):
-        return
-    if close.market and (view.market.is_regular(view.now) or _is_due(view, trade, close, order)):
-        yield turn_to_market(
-            view, trade, order, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
-        )
-        return
     if close.market:
-        return
-    if quantity != order.quantity:
+        yield from _press(view, trade, close, order, quantity)
+    elif quantity != order.quantity:
         yield orders.change(order, quantity, price_limit=order.price_limit, policy=NAME, reason=close.reason)
-    elif _is_due(view, trade, close, order) and not _is_exhausted(view, trade, close, order):
-        yield from _reprice(view, trade, close, order, quantity)
+    elif view.now >= _reprice_at(view, trade, close, order) and not _is_exhausted(view, trade, close):
+        price = near_price(view, order.side)
+        if price is None or price == order.price_limit:
+            yield _skipped(trade, order, "no usable quote" if price is None else "price unchanged")
+        else:
+            yield orders.change(order, quantity, price_limit=price, policy=NAME, reason=close.reason)
 
 
-def _reprice(view: View, trade: Trade, close: Close, order: Order, quantity: Decimal) -> Iterator[Event]:
-    price = near_price(view, order.side)
-    if price is None or price == order.price_limit:
-        reason = "no usable quote" if price is None else "price unchanged"
-        yield RepriceSkipped(
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            client_order_id=order.client_order_id,
-            reason=reason,
-            policy=NAME,
-        )
-        return
-    yield orders.change(order, quantity, price_limit=price, policy=NAME, reason=close.reason)
+def _press(view: View, trade: Trade, close: Close, order: Order, quantity: Decimal) -> Iterator[Event]:
+    """A close at market: turn the order to market, or keep its stand-in at the collar."""
+    order_type, limit = terms(view, trade, reason=close.reason, evidence=close.evidence)
+    escalated = max(order.placed_at, order.requested_at) < close.at
+    if order_type is not OrderType.MARKET and not escalated:
+        if view.now < _reprice_at(view, trade, close, order):
+            return
+        if limit == order.price_limit and quantity == order.quantity:
+            yield _skipped(trade, order, "price unchanged")
+            return
+    yield turn_to_market(
+        view, trade, order, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
+    )
 
 
 def near_price(view: View, side: Side) -> Decimal | None:
@@ -174,35 +196,77 @@ def _interval(view: View, trade: Trade, close: Close) -> Micros:
     return (setting.collar_reprice_ms if close.market else setting.reprice_interval_ms) * MILLISECOND
 
 
-def _is_due(view: View, trade: Trade, close: Close, order: Order) -> bool:
-    return view.now >= max(order.placed_at, order.requested_at) + _interval(view, trade, close)
+def _reprice_at(view: View, trade: Trade, close: Close, order: Order) -> Micros:
+    return max(order.placed_at, order.requested_at) + _interval(view, trade, close)
 
 
-def _is_exhausted(view: View, trade: Trade, close: Close, order: Order) -> bool:
-    """A forced close reprices until it is done; a planned exit has a bounded number of cycles."""
-    return close.priority >= PLANNED and order.cycles >= view.settings_of(trade).exit.max_cycles
+def _is_exhausted(view: View, trade: Trade, close: Close) -> bool:
+    """A forced close reprices until it is done; a planned exit only while its cycles last."""
+    cycles = view.settings_of(trade).exit.max_cycles
+    return close.priority >= PLANNED and view.now >= close.at + (cycles + 1) * _interval(view, trade, close)
 
 
-def _refused(view: View, trade: Trade) -> list[Order]:
-    return [order for order in view.orders(trade.exits) if order.status is OrderStatus.REJECTED]
+def _retry_at(view: View, trade: Trade) -> Micros:
+    failed = retries.failures(view, trade.exits)
+    return (failed[0].ended_at or 0) + retries.pause(view, trade, len(failed)) if failed else 0
 
 
-def _retry_at(view: View, trade: Trade, refused: list[Order]) -> Micros:
-    setting = view.settings_of(trade).protection
-    wait = min(setting.retry_ms << min(len(refused) - 1, 16), setting.resolve_timeout_ms)
-    return max(order.ended_at or 0 for order in refused) + wait * MILLISECOND
+def _tried_at(view: View, trade: Trade, close: Close) -> Micros | None:
+    """When this close last found no usable quote."""
+    at: Micros | None = view.pipeline.notes.get(NAME, {}).get(str(trade.trade_no))
+    return at if at is not None and at >= close.at else None
 
 
-def _next_look(view: View, trade: Trade, close: Close) -> Micros | None:
-    live = view.live(trade.exits)
-    interval = _interval(view, trade, close)
-    if live:
-        order = live[0]
-        if order.is_pending or order.order_type is OrderType.MARKET or _is_exhausted(view, trade, close, order):
-            return None
-        return max(max(order.placed_at, order.requested_at) + interval, view.now + 1)
-    refused = _refused(view, trade)
-    if refused:
-        return max(_retry_at(view, trade, refused), view.now + 1)
-    waits = close.at + view.ack_timeout()
-    return waits if waits > view.now else view.now + interval
+def _may_try(view: View, trade: Trade, close: Close) -> bool:
+    """Without a usable quote a planned exit looks again once per interval, not at whatever happens next."""
+    tried = _tried_at(view, trade, close)
+    return tried is None or view.now >= tried + _interval(view, trade, close)
+
+
+def _tried(view: View, trade: Trade) -> PolicyNoted:
+    known = view.pipeline.notes.get(NAME, {})
+    kept = {number: at for number, at in known.items() if int(number) in view.pipeline.open_trades}
+    value = {**kept, str(trade.trade_no): view.now}
+    return PolicyNoted(instrument=trade.instrument, policy=NAME, value=value)
+
+
+def _skipped(trade: Trade, order: Order, reason: str) -> RepriceSkipped:
+    return RepriceSkipped(
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        client_order_id=order.client_order_id,
+        reason=reason,
+        policy=NAME,
+    )
+
+
+def _alert(trade: Trade, severity: Severity, code: str, text: str) -> Alerted:
+    return Alerted(
+        severity=severity,
+        code=code,
+        text=text,
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        quantity=trade.held,
+        policy=NAME,
+    )
+
+
+def _dues(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator[Micros]:
+    order = _kept(trade, live)
+    yield from retries.cancel_dues(view, trade, [one for one in live if one is not order])
+    if order is not None:
+        if order.refusals:
+            yield from retries.cancel_dues(view, trade, [order])
+        elif not order.is_pending and order.order_type is not OrderType.MARKET:
+            yield _reprice_at(view, trade, close, order)
+        return
+    yield _targets_leave_at(view, trade)
+    yield _retry_at(view, trade)
+    for stop in view.live(trade.stops):
+        if stop.is_pending:
+            yield _unanswered_at(view, stop)
+        yield from retries.cancel_dues(view, trade, [stop])
+    tried = _tried_at(view, trade, close)
+    if tried is not None:
+        yield tried + _interval(view, trade, close)

@@ -8,7 +8,8 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import Alerted, CloseRequested
+from oms.events.decisions import Alerted, CloseRequested, KillLevelRaised
+from oms.execution.admission import forced_close_start
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import MILLISECOND, ZERO, MarketReason, Micros, Severity
@@ -19,24 +20,15 @@ PRIORITY: Final = 10
 SCOPE: Final = "pipeline"
 
 STUCK: Final = "cannot_liquidate"
+NO_ENTRIES: Final = 1
 
 
 def window(view: View) -> tuple[Micros, Micros] | None:
     """(start, end) of the forced close of the present session, or None where there is no close."""
-    close_at = view.market.close_at
-    if close_at is None:
+    start, close_at = forced_close_start(view), view.market.close_at
+    if start is None or close_at is None:
         return None
-    setting = view.settings.forced_close
-    return (
-        close_at - setting.start_before_close_ms * MILLISECOND,
-        close_at - setting.end_before_close_ms * MILLISECOND,
-    )
-
-
-def is_closing(view: View) -> bool:
-    """Whether new entries are over for this session. The start itself belongs to the window."""
-    bounds = window(view)
-    return bounds is not None and view.now >= bounds[0]
+    return start, close_at - view.settings.forced_close.end_before_close_ms * MILLISECOND
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -55,28 +47,30 @@ def decide(view: View) -> Iterator[Event]:
                 reason=MarketReason.FORCED_CLOSE,
                 priority=PRIORITY,
                 market=market,
-                evidence=(view.market.session_seq, view.account.seq),
+                evidence=(view.market.session_seq, view.cause),
                 policy=NAME,
             )
-        elif _is_stuck(view, trade, bounds[1]):
-            yield Alerted(
-                severity=Severity.EMERGENCY,
-                code=STUCK,
-                text=f"{trade.held} still open after the forced close",
-                instrument=trade.instrument,
-                trade_no=trade.trade_no,
-                quantity=trade.held,
-                policy=NAME,
-            )
+        if view.now >= bounds[1] + view.ack_timeout() and STUCK not in trade.alerts:
+            yield from _stuck(view, trade)
 
 
-def next_due(view: View) -> Micros | None:
-    """The next phase of the window, while there is anything to close."""
+def next_due(view: View) -> Iterator[Micros]:
+    """The phases of the window."""
     bounds = window(view)
-    if bounds is None or not view.pipeline.open_trades:
-        return None
-    return next((at for at in (*bounds, bounds[1] + view.ack_timeout()) if at > view.now), None)
+    if bounds is not None:
+        yield from (*bounds, bounds[1] + view.ack_timeout())
 
 
-def _is_stuck(view: View, trade: Trade, end: Micros) -> bool:
-    return view.now >= end + view.ack_timeout() and STUCK not in trade.alerts
+def _stuck(view: View, trade: Trade) -> Iterator[Event]:
+    """Cannot liquidate: an emergency, and nothing new is begun (OD-090)."""
+    yield Alerted(
+        severity=Severity.EMERGENCY,
+        code=STUCK,
+        text=f"{trade.held} still open after the forced close",
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        quantity=trade.held,
+        policy=NAME,
+    )
+    if view.account.kill_level < NO_ENTRIES:
+        yield KillLevelRaised(level=NO_ENTRIES, reason=STUCK, policy=NAME)

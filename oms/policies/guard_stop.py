@@ -11,17 +11,26 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import CloseRequested, GuardArmed, GuardBreached
+from oms.events.decisions import (
+    AlertCleared,
+    Alerted,
+    CloseRequested,
+    GuardArmed,
+    GuardBreached,
+    PolicyNoted,
+)
 from oms.execution.orders import exit_side
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Guard, Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, MarketReason, Micros, PositionSide
+from oms.values import MILLISECOND, ZERO, MarketReason, Micros, PositionSide, Severity
 
 NAME: Final = "guard_stop"
 VERSION: Final = 1
 PRIORITY: Final = 11
 SCOPE: Final = "pipeline"
+
+WIDE: Final = "wide_spread"
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -32,7 +41,8 @@ def decide(view: View) -> Iterator[Event]:
         if trade.held <= ZERO or trade.level is None or not wants_close(trade, PRIORITY, market=True):
             continue
         if _resumed_through(view, trade):
-            yield _close(trade, MarketReason.POST_HALT, (view.market.status_seq, view.market.resume_seq))
+            evidence = (view.market.status_seq, view.market.resume_seq)
+            yield _close(trade, MarketReason.POST_HALT, evidence)
         elif trade.guard is not None:
             yield from _watch(view, trade, trade.guard)
 
@@ -46,48 +56,62 @@ def levels(pipeline: Pipeline) -> list[tuple[PositionSide, Decimal]]:
     ]
 
 
-def next_due(view: View) -> Micros | None:
-    """When a breach is confirmed by time alone."""
-    dues = []
+def next_due(view: View) -> Iterator[Micros]:
+    """When a breach counts by time alone."""
     for trade in view.pipeline.open():
-        guard = trade.guard
-        if guard is not None and guard.breached_at is not None and wants_close(trade, PRIORITY, market=True):
-            confirm = guard.breached_at + view.settings_of(trade).guard.confirm_ms * MILLISECOND
-            dues.append(confirm if view.now < confirm else guard.breached_at + _patience(view, trade))
-    return min(dues, default=None)
+        if trade.guard is not None and trade.guard.breached_at is not None:
+            yield trade.guard.breached_at + _patience(view, trade)
 
 
 def _watch(view: View, trade: Trade, guard: Guard) -> Iterator[Event]:
     market = view.market
-    printed = market.last is not None and market.last_at is not None and market.last_at >= guard.armed_at
+    # Only a print later than the arming counts: the filter lets earlier ones pass unlogged.
+    printed = market.last is not None and market.last_at is not None and market.last_at > guard.armed_at
     if printed and market.last is not None and _is_through(trade, market.last, guard.level):
         yield _close(trade, MarketReason.GUARD_STOP, (market.last_seq,))
         return
     price = view.exit_price(exit_side(trade))
     if price is None:
         return
-    if not _is_through(trade, price, guard.level):
-        if guard.breached_at is not None:
-            yield GuardArmed(
-                instrument=trade.instrument,
-                trade_no=trade.trade_no,
-                level=guard.level,
-                reason="quote came back",
-                policy=NAME,
-            )
-        return
+    if _is_through(trade, price, guard.level):
+        yield from _beyond(view, trade, guard)
+    elif guard.breached_at is not None:
+        yield GuardArmed(
+            instrument=trade.instrument,
+            trade_no=trade.trade_no,
+            level=guard.level,
+            reason="quote came back",
+            policy=NAME,
+        )
+        if WIDE in trade.alerts:
+            yield AlertCleared(code=WIDE, instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
+
+
+def _beyond(view: View, trade: Trade, guard: Guard) -> Iterator[Event]:
+    """A fresh quote stands at or through the level: the first is noted, a later one or time confirms it."""
+    narrow = _is_narrow(view, trade)
     if guard.breached_at is None:
         yield GuardBreached(instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
+        if not narrow and WIDE not in trade.alerts:
+            yield _wide(trade)
         return
-    waited = view.now - guard.breached_at
-    confirmed = (
-        market.quote_at is not None
-        and market.quote_seq > guard.breached_seq
-        and waited >= view.settings_of(trade).guard.confirm_ms * MILLISECOND
-        and _is_narrow(view, trade)
-    )
-    if confirmed or waited >= _patience(view, trade):
-        yield _close(trade, MarketReason.GUARD_STOP, (guard.breached_seq, market.quote_seq))
+    close = _close(trade, MarketReason.GUARD_STOP, (guard.breached_seq, view.market.quote_seq))
+    if view.now - guard.breached_at >= _patience(view, trade):
+        yield close
+    elif narrow:
+        first = _first_narrow_at(view, trade, guard.breached_at)
+        if first is None:
+            yield PolicyNoted(instrument=trade.instrument, policy=NAME, value={str(trade.trade_no): view.now})
+        elif view.market.quote_at is not None and view.market.quote_at - first >= _apart(view, trade):
+            yield close
+
+
+def _first_narrow_at(view: View, trade: Trade, breached_at: Micros) -> Micros | None:
+    """When the first quote of this breach came whose spread can be trusted; None if all were too wide so far."""
+    noted: Micros | None = view.pipeline.notes.get(NAME, {}).get(str(trade.trade_no))
+    if noted is not None and noted >= breached_at:
+        return noted
+    return None if WIDE in trade.alerts else breached_at
 
 
 def _is_narrow(view: View, trade: Trade) -> bool:
@@ -98,26 +122,41 @@ def _is_narrow(view: View, trade: Trade) -> bool:
 
 
 def _resumed_through(view: View, trade: Trade) -> bool:
-    """Whether the first print or valid quote after a halt lies at or through the stop level."""
+    """Whether this very input is the first print or valid quote after a halt, and calls for the exit."""
     market = view.market
-    if not market.resume_seq or trade.level is None or trade.first_fill_at is None:
+    if not market.resume_seq or market.resume_seq != view.cause or market.resumed_at is None:
         return False
-    if market.resumed_at is None or trade.first_fill_at >= market.resumed_at:
-        return False
-    if market.resume_seq not in (market.quote_seq, market.last_seq):
+    if trade.first_fill_at is None or trade.first_fill_at >= market.resumed_at:
         return False
     if view.settings_of(trade).halt.exit_on_resume == "always":
         return True
+    if any(order.triggered_at is not None for order in view.live(trade.stops)):
+        return True
     price = market.last if market.resume_seq == market.last_seq else market.exit_price(exit_side(trade))
-    return price is not None and _is_through(trade, price, trade.level)
+    return price is not None and trade.level is not None and _is_through(trade, price, trade.level)
 
 
 def _is_through(trade: Trade, price: Decimal, level: Decimal) -> bool:
     return price <= level if trade.side is PositionSide.LONG else price >= level
 
 
+def _apart(view: View, trade: Trade) -> Micros:
+    return view.settings_of(trade).guard.confirm_ms * MILLISECOND
+
+
 def _patience(view: View, trade: Trade) -> Micros:
     return view.settings_of(trade).stop.fallback_ms * MILLISECOND
+
+
+def _wide(trade: Trade) -> Alerted:
+    return Alerted(
+        severity=Severity.WARNING,
+        code=WIDE,
+        text="a quote beyond the guarded level is too wide to be trusted",
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        policy=NAME,
+    )
 
 
 def _close(trade: Trade, reason: str, evidence: tuple[int, ...]) -> CloseRequested:
@@ -127,6 +166,6 @@ def _close(trade: Trade, reason: str, evidence: tuple[int, ...]) -> CloseRequest
         reason=reason,
         priority=PRIORITY,
         market=True,
-        evidence=tuple(one for one in evidence if one),
+        evidence=tuple(dict.fromkeys(one for one in evidence if one)),
         policy=NAME,
     )

@@ -8,14 +8,13 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import CloseRequested, KillLevelRaised, PauseChanged
+from oms.events.decisions import Alerted, CloseRequested, KillLevelRaised, PauseChanged
 from oms.events.operator import Act, OperatorCommanded
-from oms.execution import orders
+from oms.execution import retries
 from oms.state.account import Account
-from oms.state.order import PendingKind
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import ZERO, MarketReason
+from oms.values import ZERO, MarketReason, Severity
 
 NAME: Final = "kill_switch"
 VERSION: Final = 1
@@ -23,13 +22,11 @@ PRIORITY: Final = 0
 SCOPE: Final = "pipeline"
 
 FLATTEN: Final = 3
+IGNORED: Final = "act_without_effect"
 
 
-def decide_account(account: Account) -> Iterator[Event]:
+def decide_account(account: Account, act: OperatorCommanded) -> Iterator[Event]:
     """Answer an operator's act that addresses the whole account."""
-    act = account.kill_wish
-    if act is None:
-        return
     if act.act in (Act.KILL, Act.FLAT):
         level = act.level or FLATTEN
         if level > account.kill_level:
@@ -41,33 +38,56 @@ def decide_account(account: Account) -> Iterator[Event]:
 
 
 def decide(view: View) -> Iterator[Event]:
-    """Flatten under K3 and answer what an operator asked of a trade or an order."""
-    act = view.pipeline.wish
+    """Flatten under K3 and answer what an operator asked of a trade, an order or the whole pipeline."""
+    act = view.wish if isinstance(view.wish, OperatorCommanded) else None
+    flat = act is not None and act.act in (Act.KILL, Act.FLAT) and act.instrument is not None
     for trade in view.pipeline.open():
-        if view.account.kill_level >= FLATTEN and trade.held != ZERO and wants_close(trade, PRIORITY, market=True):
-            yield _close(view, trade, MarketReason.KILL_SWITCH, market=True)
-        elif isinstance(act, OperatorCommanded) and _closes(act, trade):
-            yield _close(view, trade, "OPERATOR_CLOSE", market=False)
-    if isinstance(act, OperatorCommanded) and act.act is Act.CANCEL:
-        order = view.pipeline.find(act.client_order_id)
-        if order is not None and order.is_live and not order.is_external:
-            if order.pending_of(PendingKind.CANCEL) is None:
-                yield orders.cancel(order, policy=NAME, reason=act.reason)
+        if view.account.kill_level >= FLATTEN:
+            yield from _flatten(trade, view.account.kill_seq)
+        elif flat:
+            yield from _flatten(trade, view.cause)
+    if act is not None and act.act is Act.CLOSE:
+        yield from _close_trades(view, act)
+    elif act is not None and act.act is Act.CANCEL:
+        yield from _cancel_order(view, act)
 
 
-def _closes(act: OperatorCommanded, trade: Trade) -> bool:
-    if act.act is not Act.CLOSE or act.trade_no not in (None, trade.trade_no):
-        return False
-    return wants_close(trade, PRIORITY, market=False)
+def _flatten(trade: Trade, seq: int) -> Iterator[Event]:
+    if trade.held > ZERO and wants_close(trade, PRIORITY, market=True):
+        yield _close(trade, MarketReason.KILL_SWITCH, market=True, evidence=seq)
 
 
-def _close(view: View, trade: Trade, reason: str, *, market: bool) -> CloseRequested:
+def _close_trades(view: View, act: OperatorCommanded) -> Iterator[Event]:
+    meant = [trade for trade in view.pipeline.open() if act.trade_no in (None, trade.trade_no)]
+    for trade in meant:
+        if trade.held >= ZERO and wants_close(trade, PRIORITY, market=False):
+            yield _close(trade, "OPERATOR_CLOSE", market=False, evidence=view.cause)
+    if not meant and act.instrument is not None:
+        yield _ignored(view, f"there is no open trade {act.trade_no or ''}".rstrip())
+
+
+def _cancel_order(view: View, act: OperatorCommanded) -> Iterator[Event]:
+    order = view.pipeline.find(act.client_order_id)
+    if order is not None and order.trade_no is not None and order.is_live:
+        trade = view.pipeline.trades[order.trade_no]
+        yield from retries.cancels(view, trade, [order], policy=NAME, reason=act.reason)
+    elif act.instrument is not None:
+        yield _ignored(view, f"{act.client_order_id} is no working order of ours")
+
+
+def _close(trade: Trade, reason: str, *, market: bool, evidence: int) -> CloseRequested:
     return CloseRequested(
         instrument=trade.instrument,
         trade_no=trade.trade_no,
         reason=reason,
         priority=PRIORITY,
         market=market,
-        evidence=(view.pipeline.wish_seq or view.account.seq,),
+        evidence=(evidence,),
         policy=NAME,
+    )
+
+
+def _ignored(view: View, text: str) -> Alerted:
+    return Alerted(
+        severity=Severity.WARNING, code=IGNORED, text=text, instrument=view.pipeline.name, policy=NAME
     )

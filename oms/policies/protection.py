@@ -1,67 +1,100 @@
-"""What happens when a protective stop cannot be had: bounded retries, then a market exit. OD-012, OD-077; C-33."""
+"""What happens when the broker refuses an order, above all a stop: somebody is told at once, the retries are
+bounded, then the position is closed at market. OD-012, OD-076, OD-077; C-33; reliability I44."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.broker import CancelCause
-from oms.events.decisions import CloseRequested
+from oms.events.decisions import AlertCleared, Alerted, CloseRequested, KillLevelRaised
+from oms.execution import retries
+from oms.state.order import Order
 from oms.state.protection import Protection, protection
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, MarketReason, Micros, OrderStatus, ZERO
+from oms.values import MILLISECOND, ZERO, MarketReason, Micros, OrderStatus, Severity
 
 NAME: Final = "protection"
 VERSION: Final = 1
 PRIORITY: Final = 5
 SCOPE: Final = "pipeline"
 
+FLATTEN: Final = 3
+
 
 def decide(view: View) -> Iterator[Event]:
-    """Close a position whose stop was refused more often than allowed, or that stays unprotected too long."""
+    """Report refusals; close a position whose stop was refused too often, or that stays unprotected too long."""
     for trade in view.pipeline.open():
+        yield from _refusals(view, trade)
         if trade.held <= ZERO or not wants_close(trade, PRIORITY, market=True):
             continue
         if trade.close is not None and protection(view, trade) is not Protection.NAKED:
             continue
-        failed = stop_failures(view, trade)
-        limit = view.settings_of(trade).protection.max_retries
-        if len(failed) > limit or _too_long(view, trade):
-            evidence = failed or (view.account.seq,)
-            yield CloseRequested(
-                instrument=trade.instrument,
-                trade_no=trade.trade_no,
-                reason=MarketReason.PROTECTION_LOST,
-                priority=PRIORITY,
-                market=True,
-                evidence=evidence,
-                policy=NAME,
-            )
+        evidence = stop_failures(view, trade)
+        if not evidence and not _too_long(view, trade):
+            continue
+        yield CloseRequested(
+            instrument=trade.instrument,
+            trade_no=trade.trade_no,
+            reason=MarketReason.PROTECTION_LOST,
+            priority=PRIORITY,
+            market=True,
+            evidence=evidence or (view.cause,),
+            policy=NAME,
+        )
+        setting = view.settings_of(trade).protection
+        if setting.on_exhausted == "kill_switch" and view.account.kill_level < FLATTEN:
+            yield KillLevelRaised(level=FLATTEN, reason=MarketReason.PROTECTION_LOST, policy=NAME)
 
 
-def next_due(view: View) -> Micros | None:
+def next_due(view: View) -> Iterator[Micros]:
     """When an unprotected position has lasted too long."""
-    dues = [
-        trade.naked_since + _patience(view, trade)
-        for trade in view.pipeline.open()
-        if trade.naked_since is not None and wants_close(trade, PRIORITY, market=True)
-    ]
-    return min(dues, default=None)
+    for trade in view.pipeline.open():
+        if trade.naked_since is not None:
+            yield trade.naked_since + _patience(view, trade)
 
 
 def stop_failures(view: View, trade: Trade) -> tuple[int, ...]:
-    """Log positions of the stops refused since the last one that the broker took, newest first."""
-    failed: list[int] = []
-    for order in reversed(view.orders(trade.stops)):
-        vanished = order.cancel_cause in (CancelCause.UNSOLICITED, CancelCause.EXPIRED)
-        refused = order.status is OrderStatus.REJECTED or (order.status is OrderStatus.CANCELED and vanished)
-        if order.refusals > view.settings_of(trade).protection.max_retries and order.leaves < trade.held:
-            return tuple([order.placed_seq] * order.refusals)
-        if not refused:
-            break
-        failed.append(order.placed_seq)
-    return tuple(failed)
+    """Log positions of the stops that failed in a row, or () while the retries are not used up."""
+    limit = view.settings_of(trade).protection.max_retries
+    failed = retries.failures(view, trade.stops)
+    if len(failed) > limit:
+        return tuple(order.placed_seq for order in failed)
+    for order in view.live(trade.stops):
+        if order.refusals > limit and order.leaves < trade.held:
+            return (order.placed_seq,)
+    return ()
+
+
+def _refusals(view: View, trade: Trade) -> Iterator[Event]:
+    """One alert per role when its newest order is refused, until the broker takes one."""
+    slots = (
+        ("entry_rejected", trade.entries),
+        ("stop_rejected", trade.stops),
+        ("target_rejected", trade.targets),
+        ("exit_rejected", trade.exits),
+    )
+    for code, ids in slots:
+        newest = view.pipeline.orders[ids[-1]] if ids else None
+        if newest is None:
+            continue
+        if newest.status is OrderStatus.REJECTED and code not in trade.alerts:
+            yield _alert(trade, code, newest)
+        elif newest.is_confirmed and code in trade.alerts:
+            yield AlertCleared(code=code, instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
+
+
+def _alert(trade: Trade, code: str, order: Order) -> Alerted:
+    return Alerted(
+        severity=Severity.CRITICAL,
+        code=code,
+        text=order.text,
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        client_order_id=order.client_order_id,
+        quantity=order.quantity,
+        policy=NAME,
+    )
 
 
 def _patience(view: View, trade: Trade) -> Micros:

@@ -8,25 +8,21 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from msgspec.structs import replace
-
 from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import CloseRequested, GuardArmed, GuardDisarmed, StopMoved
-from oms.execution import orders
-from oms.state.order import Order, PendingKind
+from oms.execution import orders, retries
+from oms.state.order import Order
 from oms.state.pipeline import confirmed_stop_quantity
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import effective_stop
 from oms.values import (
-    MILLISECOND,
     ONE,
     SIGN_OF,
     ZERO,
     MarketReason,
     Micros,
-    OrderStatus,
     OrderType,
     PositionSide,
     Role,
@@ -43,43 +39,61 @@ SCOPE: Final = "pipeline"
 def decide(view: View) -> Iterator[Event]:
     """Keep every open position under a stop, and no stop without a position."""
     for trade in view.pipeline.open():
+        live = view.live(trade.stops)
         if trade.held <= ZERO:
-            yield from _clean_up(view, trade)
+            yield from _clean_up(view, trade, live)
             continue
         level, source = effective_stop(view, trade)
         if level is None:
             continue
         if level != trade.level:
             yield StopMoved(
-                instrument=trade.instrument, trade_no=trade.trade_no, level=level, candidate=source, policy=NAME
+                instrument=trade.instrument,
+                trade_no=trade.trade_no,
+                level=level,
+                candidate=source,
+                policy=NAME,
             )
-            trade = replace(trade, level=level)
-        working = list(_keep(view, trade, level)) if trade.close is None and not view.market.is_halted else []
-        yield from working
-        yield from _guard(view, trade, level, [one for one in working if isinstance(one, CloseRequested)])
+        closing = trade.close is not None
+        for decision in _wanted(view, trade, level, live):
+            closing = closing or isinstance(decision, CloseRequested)
+            yield decision
+        yield from _guard(view, trade, level, is_closing=closing)
 
 
-def next_due(view: View) -> Micros | None:
-    """When a refused stop may be tried again."""
-    dues = []
+def next_due(view: View) -> Iterator[Micros]:
+    """When a refused stop may be tried again, or one that is not wanted given up again."""
     for trade in view.pipeline.open():
-        if trade.held > ZERO and trade.close is None:
-            due = retry_at(view, trade)
-            if due is not None and due > view.now:
-                dues.append(due)
-    return min(dues, default=None)
+        live = view.live(trade.stops)
+        if trade.held <= ZERO or trade.close is not None:
+            yield from retries.cancel_dues(view, trade, live)
+        else:
+            yield _retry_at(view, trade, live[-1] if live else None)
+            yield from retries.cancel_dues(view, trade, live[:-1])
 
 
-def retry_at(view: View, trade: Trade) -> Micros | None:
-    """The earliest time of the next try after refusals; the first retry does not wait. None if nothing failed."""
-    wait = view.settings_of(trade).protection.retry_ms * MILLISECOND
-    live = view.live(trade.stops)
-    if live:
-        return live[0].requested_at + wait if live[0].refusals else None
-    failed = [order for order in view.orders(trade.stops) if order.status is OrderStatus.REJECTED]
-    if len(failed) < 2:
-        return None
-    return (failed[-1].ended_at or 0) + wait
+def _wanted(view: View, trade: Trade, level: Decimal, live: list[Order]) -> Iterator[Event]:
+    """What the stop needs: the difference to what works, or to go where an exit has taken its place."""
+    if trade.close is not None:
+        if view.live(trade.exits):
+            yield from retries.cancels(view, trade, live, policy=NAME, reason="the exit works")
+    elif not view.market.is_halted:
+        if not live:
+            yield from _place(view, trade, level)
+            return
+        # One that was believed lost and came back is one too many.
+        stop = next((order for order in reversed(live) if order.is_confirmed), live[-1])
+        surplus = [order for order in live if order is not stop]
+        yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one stop is enough")
+        yield from _change(view, trade, level, stop)
+
+
+def _retry_at(view: View, trade: Trade, stop: Order | None) -> Micros:
+    """The earliest time of the next try after refusals; the first retry does not wait."""
+    if stop is not None:
+        return stop.requested_at + retries.pause(view, trade, stop.refusals)
+    failed = retries.failures(view, trade.stops)
+    return (failed[0].ended_at or 0) + retries.pause(view, trade, len(failed)) if failed else 0
 
 
 def stop_terms(view: View, trade: Trade, level: Decimal) -> tuple[OrderType, Decimal | None]:
@@ -93,34 +107,36 @@ def stop_terms(view: View, trade: Trade, level: Decimal) -> tuple[OrderType, Dec
     return OrderType.STOP_LIMIT, round_up_to_tick(limit, view.tick)
 
 
-def _keep(view: View, trade: Trade, level: Decimal) -> Iterator[Event]:
+def _change(view: View, trade: Trade, level: Decimal, stop: Order) -> Iterator[Event]:
     """The difference between the stop that should work and the one that does."""
-    live = view.live(trade.stops)
-    if not live:
-        yield from _place(view, trade, level)
-        return
-    stop = live[0]
     if stop.is_pending or stop.triggered_at is not None or stop.filled > ZERO:
         return
     if stop.leaves == trade.held and stop.price_stop == level:
         return
-    due = retry_at(view, trade)
-    if due is not None and view.now < due:
-        return
-    if stop.refusals > view.settings_of(trade).protection.max_retries:
+    if _is_given_up(view, trade, stop) or view.now < _retry_at(view, trade, stop):
         return
     if stop.price_stop != level and _is_through(view, trade, level):
         yield from _exit_through(view, trade)
-        return
-    order_type, limit = stop_terms(view, trade, level)
-    yield orders.change(
-        stop, stop.filled + trade.held, order_type=order_type, price_limit=limit, price_stop=level, policy=NAME
-    )
+    elif not view.account.capabilities.modify_stop:
+        yield from retries.cancels(view, trade, [stop], policy=NAME, reason="to be placed anew")
+    else:
+        order_type, limit = stop_terms(view, trade, level)
+        yield orders.change(
+            stop,
+            stop.filled + trade.held,
+            order_type=order_type,
+            price_limit=limit,
+            price_stop=level,
+            policy=NAME,
+        )
+
+
+def _is_given_up(view: View, trade: Trade, stop: Order) -> bool:
+    return stop.refusals > view.settings_of(trade).protection.max_retries
 
 
 def _place(view: View, trade: Trade, level: Decimal) -> Iterator[Event]:
-    due = retry_at(view, trade)
-    if due is not None and view.now < due:
+    if view.now < _retry_at(view, trade, None):
         return
     if _is_through(view, trade, level):
         yield from _exit_through(view, trade)
@@ -152,33 +168,33 @@ def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
         )
 
 
-def _guard(view: View, trade: Trade, level: Decimal, closing: list[Event]) -> Iterator[Event]:
-    """Arm the internal stop while no broker stop is confirmed for all of the position."""
-    needed = confirmed_stop_quantity(view.pipeline, trade) < trade.held
-    needed = needed and not closing and (trade.close is None or not trade.close.market)
-    if needed and trade.guard is None:
+def _guard(view: View, trade: Trade, level: Decimal, *, is_closing: bool) -> Iterator[Event]:
+    """Arm the internal stop while no broker stop is confirmed at the level for all of the position."""
+    guard = trade.guard
+    lagging = any(
+        _is_given_up(view, trade, stop) and stop.price_stop != level for stop in view.live(trade.stops)
+    )
+    needed = lagging or confirmed_stop_quantity(view.pipeline, trade) < trade.held
+    if is_closing and (trade.close is None or trade.close.market):
+        # An exit at market leaves nothing to watch for.
+        needed = False
+    if needed and (guard is None or guard.level != level):
         yield GuardArmed(
             instrument=trade.instrument,
             trade_no=trade.trade_no,
             level=level,
-            reason="no confirmed broker stop for the whole position",
+            reason="no confirmed broker stop for the whole position" if guard is None else "level moved",
             policy=NAME,
         )
-    elif not needed and trade.guard is not None:
-        reason = "exit at market" if trade.close is not None else "broker stop confirmed"
+    elif not needed and guard is not None:
+        reason = "exit at market" if is_closing else "broker stop confirmed"
         yield GuardDisarmed(instrument=trade.instrument, trade_no=trade.trade_no, reason=reason, policy=NAME)
 
 
-def _clean_up(view: View, trade: Trade) -> Iterator[Event]:
+def _clean_up(view: View, trade: Trade, live: list[Order]) -> Iterator[Event]:
     """Flat or oversold: no stop may be left to sell again, and there is nothing to guard (I40)."""
-    for order in view.live(trade.stops):
-        if _can_cancel(order):
-            yield orders.cancel(order, policy=NAME, reason="no position")
+    yield from retries.cancels(view, trade, live, policy=NAME, reason="no position")
     if trade.guard is not None:
         yield GuardDisarmed(
             instrument=trade.instrument, trade_no=trade.trade_no, reason="no position", policy=NAME
         )
-
-
-def _can_cancel(order: Order) -> bool:
-    return order.pending_of(PendingKind.CANCEL) is None

@@ -27,32 +27,26 @@ def decide(view: View) -> Iterator[Event]:
     for trade in view.pipeline.open():
         if trade.held <= ZERO or not wants_close(trade, PRIORITY, market=True):
             continue
-        for order in view.live(trade.stops):
-            found = _verdict(view, trade, order)
-            if found is not None:
-                reason, evidence = found
-                yield CloseRequested(
-                    instrument=trade.instrument,
-                    trade_no=trade.trade_no,
-                    reason=reason,
-                    priority=PRIORITY,
-                    market=True,
-                    evidence=evidence,
-                    policy=NAME,
-                )
-                break
+        verdicts = (_verdict(view, trade, order) for order in view.live(trade.stops))
+        found = next((verdict for verdict in verdicts if verdict is not None), None)
+        if found is not None:
+            yield CloseRequested(
+                instrument=trade.instrument,
+                trade_no=trade.trade_no,
+                reason=found[0],
+                priority=PRIORITY,
+                market=True,
+                evidence=found[1],
+                policy=NAME,
+            )
 
 
-def next_due(view: View) -> Micros | None:
+def next_due(view: View) -> Iterator[Micros]:
     """When a triggered stop-limit has been unfilled for too long."""
-    dues = [
-        order.triggered_at + _patience(view, trade)
-        for trade in view.pipeline.open()
-        if trade.held > ZERO and wants_close(trade, PRIORITY, market=True)
-        for order in view.live(trade.stops)
-        if order.triggered_at is not None and order.order_type is OrderType.STOP_LIMIT
-    ]
-    return min(dues, default=None)
+    for trade in view.pipeline.open():
+        for order in view.live(trade.stops):
+            if order.triggered_at is not None and order.order_type is OrderType.STOP_LIMIT:
+                yield order.triggered_at + _patience(view, trade)
 
 
 def _verdict(view: View, trade: Trade, order: Order) -> tuple[str, tuple[int, ...]] | None:

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Final
 
 from oms.events.base import Event
-from oms.execution import orders
+from oms.events.strategy import ExhaustionReported
+from oms.execution import orders, retries
 from oms.formulas.risk import allocate, r_multiple_price
-from oms.state.order import Order, PendingKind
+from oms.state.order import Order
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import (
@@ -22,6 +23,7 @@ from oms.values import (
     OrderType,
     PositionSide,
     Role,
+    Side,
     round_down_to_tick,
     round_up_to_tick,
 )
@@ -38,25 +40,26 @@ RUNNER: Final = "RUNNER"
 def decide(view: View) -> Iterator[Event]:
     """Work the ladder of every open trade, or take it back."""
     for trade in view.pipeline.open():
-        if not trade.targets and trade.entered == ZERO:
+        live = view.live(trade.targets)
+        if not _is_wanted(view, trade):
+            yield from retries.cancels(view, trade, live, policy=NAME, reason=_why_not(view, trade))
             continue
-        if _is_wanted(view, trade):
-            yield from _ladder(view, trade)
+        excess = sum((order.leaves for order in live), ZERO) - trade.held
+        if excess > ZERO:
+            yield from _shrink(view, trade, live, excess)
+        elif _fires(view, trade):
+            yield from _fire(view, live)
         else:
-            for order in view.live(trade.targets):
-                if order.pending_of(PendingKind.CANCEL) is None:
-                    yield orders.cancel(order, policy=NAME, reason=_why_not(view, trade))
+            yield from _ladder(view, trade, -excess)
 
 
-def next_due(view: View) -> Micros | None:
-    """When a rejected target may be tried again."""
-    dues = []
+def next_due(view: View) -> Iterator[Micros]:
+    """When a refused target, or the refused cancel of one, may be tried again."""
     for trade in view.pipeline.open():
-        if _is_wanted(view, trade):
-            for order in view.orders(trade.targets):
-                if order.status is OrderStatus.REJECTED and _retry_at(view, trade, order) > view.now:
-                    dues.append(_retry_at(view, trade, order))
-    return min(dues, default=None)
+        for order in view.orders(trade.targets):
+            if order.status is OrderStatus.REJECTED:
+                yield _retry_at(view, trade, order)
+        yield from retries.cancel_dues(view, trade, view.live(trade.targets))
 
 
 def _is_wanted(view: View, trade: Trade) -> bool:
@@ -81,16 +84,16 @@ def _why_not(view: View, trade: Trade) -> str:
     return "stop triggered" if _stop_is_out(view, trade) else "trail only"
 
 
-def _ladder(view: View, trade: Trade) -> Iterator[Event]:
+def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
+    """Place what is missing and enlarge what is too small; `room` is the part of the position without a target."""
     quantities = allocate(trade.entered, [rung.pct for rung in trade.rungs], view.lot)
-    room = trade.held - sum((order.leaves for order in view.live(trade.targets)), ZERO)
     for index, rung in enumerate(trade.rungs):
         price = rung_price(view, trade, rung.trigger)
         if price is None or quantities[index] <= ZERO:
             continue
         mine = [order for order in view.orders(trade.targets) if order.rung == index]
         newest = mine[-1] if mine else None
-        if newest is None or _may_retry(view, trade, newest, len(mine)):
+        if newest is None or _may_retry(view, trade, newest, mine):
             quantity = min(quantities[index], room)
             if quantity > ZERO:
                 room -= quantity
@@ -101,6 +104,40 @@ def _ladder(view: View, trade: Trade) -> Iterator[Event]:
             extra = min(quantities[index] - newest.quantity, room)
             room -= extra
             yield orders.change(newest, newest.quantity + extra, price_limit=newest.price_limit, policy=NAME)
+
+
+def _shrink(view: View, trade: Trade, live: list[Order], excess: Decimal) -> Iterator[Event]:
+    """The position became smaller than what the targets sell: give up the farthest first (I46)."""
+    for order in reversed(live):
+        if excess <= ZERO:
+            return
+        cut = min(order.leaves, excess)
+        excess -= cut
+        if cut == order.leaves or order.refusals:
+            yield from retries.cancels(view, trade, [order], policy=NAME, reason="more than the position")
+        elif not order.is_pending:
+            yield orders.change(order, order.quantity - cut, price_limit=order.price_limit, policy=NAME)
+
+
+def _fires(view: View, trade: Trade) -> bool:
+    """Whether this very input reports the exhaustion of the move: the ladder is then taken at once (OD-049)."""
+    return isinstance(view.wish, ExhaustionReported) and view.wish.strategy == trade.strategy
+
+
+def _fire(view: View, live: list[Order]) -> Iterator[Event]:
+    """Bring every target that waits to the market's near side; without a usable quote it stays where it is."""
+    for order in live:
+        near = view.exit_price(order.side)
+        if near is None or order.is_pending or order.price_limit is None:
+            continue
+        price = _on_tick(view, order.side, near)
+        nearer = price < order.price_limit if order.side is Side.SELL else price > order.price_limit
+        if nearer:
+            yield orders.change(order, order.quantity, price_limit=price, policy=NAME, reason="exhaustion")
+
+
+def _on_tick(view: View, side: Side, price: Decimal) -> Decimal:
+    return round_down_to_tick(price, view.tick) if side is Side.SELL else round_up_to_tick(price, view.tick)
 
 
 def rung_price(view: View, trade: Trade, trigger: str) -> Decimal | None:
@@ -126,10 +163,10 @@ def _has_grown(order: Order, quantity: Decimal, room: Decimal) -> bool:
     return order.quantity < quantity and room > ZERO
 
 
-def _may_retry(view: View, trade: Trade, newest: Order, tries: int) -> bool:
-    if newest.status is not OrderStatus.REJECTED:
+def _may_retry(view: View, trade: Trade, newest: Order, mine: list[Order]) -> bool:
+    if newest.status is not OrderStatus.REJECTED or any(order.is_live for order in mine):
         return False
-    if tries > view.settings_of(trade).protection.max_retries:
+    if len(mine) > view.settings_of(trade).protection.max_retries:
         return False
     return view.now >= _retry_at(view, trade, newest)
 

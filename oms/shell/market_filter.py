@@ -18,7 +18,14 @@ from oms.state.pipeline import Pipeline
 from oms.step import pipeline_of
 from oms.values import MILLISECOND, Micros, PositionSide
 
-_UNACCOMPANIED = (QuoteReported, BarClosed, FeedStale, ClockAdvanced, BrokerLinkChanged, BrokerSnapshotReported)
+_UNACCOMPANIED = (
+    QuoteReported,
+    BarClosed,
+    FeedStale,
+    ClockAdvanced,
+    BrokerLinkChanged,
+    BrokerSnapshotReported,
+)
 
 
 class MarketFilter:
@@ -121,5 +128,7 @@ def _concerns(event: Event, pipeline: Pipeline, side: PositionSide, level: Decim
     if price is None:
         return False
     through = price <= level if side is PositionSide.LONG else price >= level
-    breached = any(trade.guard is not None and trade.guard.breached_at is not None for trade in pipeline.open())
+    breached = any(
+        trade.guard is not None and trade.guard.breached_at is not None for trade in pipeline.open()
+    )
     return through or breached

@@ -71,8 +71,11 @@ def open_runner(
     head = log.acquire(account, owner_text())
     book = recover(log, account) if head.seq else Book()
     at = max(at, book.account.now)
-    runner = Runner(log, head, book, batch_limit=batch_limit)
-    runner.process(Stamped(event=event, logical_time=at) for event in _opening(book, account, settings, trading_day, who, head.epoch))
+    runner = Runner(log, head, book, owner=owner_text(), batch_limit=batch_limit)
+    runner.process(
+        Stamped(event=event, logical_time=at)
+        for event in _opening(book, account, settings, trading_day, who, head.epoch)
+    )
     return runner
 
 
@@ -84,7 +87,10 @@ def _opening(
     if not known.log_id:
         events.append(
             AccountOpened(
-                account=account, log_id=who.log_id, currency=settings.account.currency, trading_day=trading_day
+                account=account,
+                log_id=who.log_id,
+                currency=settings.account.currency,
+                trading_day=trading_day,
             )
         )
     events.append(

@@ -4,6 +4,7 @@ Batches are invisible: a batch ends at the first command, so nothing outside can
 refused append drops all speculative state; the inputs are stepped again, one per transaction. Architecture 3.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from oms.step import StepResult
 from oms.values import Micros
 
 BATCH_LIMIT: Final = 1000
+RENEWAL_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,19 @@ Observer = Callable[[Committed], None]
 
 
 class Runner:
-    """Single-threaded: whoever calls `process` is the writer. Raises what the log raises; then nothing was published."""
+    """Single-threaded: whoever calls `process` is the writer.
 
-    def __init__(self, log: EventLog, head: Head, book: Book, *, batch_limit: int = BATCH_LIMIT) -> None:
+    Raises what the log raises; then nothing of the batch was published.
+    """
+
+    def __init__(
+        self, log: EventLog, head: Head, book: Book, *, owner: str = "", batch_limit: int = BATCH_LIMIT
+    ) -> None:
         self._log = log
         self._head = head
         self._book = book
+        self._owner = owner
+        self._renewed = time.monotonic()
         self._batch_limit = batch_limit
         self._observers: list[Observer] = []
         self._batch: list[Committed] = []
@@ -108,6 +117,7 @@ class Runner:
     def flush(self) -> list[Command]:
         """Append the batch in one transaction, publish it, and return its commands in order."""
         batch, self._batch = self._batch, []
+        self.renew()
         if not batch:
             return []
         try:
@@ -120,6 +130,12 @@ class Runner:
             raise
         self._publish(batch)
         return [command for one in batch for command in one.result.commands]
+
+    def renew(self) -> None:
+        """Keep the lease; a third of its life is early enough. Raises Fenced when it was lost."""
+        if self._owner and time.monotonic() - self._renewed >= RENEWAL_SECONDS:
+            self._renewed = time.monotonic()
+            self._log.renew(self._head.account, self._owner)
 
     def _on_time(self, stamped: Stamped) -> Stamped:
         """Logical time never goes back, whatever an input says of itself."""
@@ -201,7 +217,9 @@ def _conflict(stamped: Stamped, first_seq: int) -> Stamped:
 def _unparsed(stamped: Stamped, error: str) -> Stamped:
     """What is logged of an input that the log cannot store: its exact text, as bytes beside the log."""
     raw = repr(stamped.event).encode("utf-8", "backslashreplace")
-    event = UnparsedFrame(raw_sha256=_hash(raw), error=error, origin=stamped.source or type(stamped.event).__name__)
+    event = UnparsedFrame(
+        raw_sha256=_hash(raw), error=error, origin=stamped.source or type(stamped.event).__name__
+    )
     return Stamped(event=event, logical_time=stamped.logical_time, received_at=stamped.received_at, raw=raw)
 
 

@@ -14,6 +14,7 @@ from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, QuoteReported, TradePrinted
 from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
+from oms.shell.dispatcher import Dispatcher
 from oms.shell.market_filter import MarketFilter
 from oms.shell.runner import Runner
 from oms.values import Micros
@@ -56,6 +57,7 @@ class VirtualTime:
         self._filter = market or MarketFilter()
         self._queue: deque[Stamped] = deque()
         self._listeners: list[Listener] = []
+        self._dispatcher = Dispatcher(broker, self._queue.append)
         self.now: Micros = runner.now
 
     def listen(self, listener: Listener) -> None:
@@ -114,6 +116,11 @@ class VirtualTime:
         self._release(self._runner.flush())
         self._work()
 
+    def next_due(self) -> Micros | None:
+        """When something happens by itself next: a deadline, or a reply of the broker."""
+        dues = (self._clock_due(), self._broker.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
     def _clock_due(self) -> Micros | None:
         book = self._runner.book
         due = book.next_due()
@@ -161,11 +168,9 @@ class VirtualTime:
             self._release(self._runner.flush())
 
     def _release(self, commands: list[Command]) -> None:
-        for command in commands:
-            self._broker.send_at(command, self.now)
+        if commands:
+            self._dispatcher.dispatch(commands, self.now)
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             self._queue.extend(listener(event))
-
-

@@ -36,6 +36,7 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
     reconciled: bool = False
     kill_level: int = 0
     kill_reason: str = ""
+    kill_seq: int = 0
     kill_wish: operator.OperatorCommanded | None = None
     paused: bool = False
     next_trade_no: int = 1
@@ -57,7 +58,12 @@ def fold_account(account: Account, event: Event, now: Micros, seq: int) -> Accou
 
 
 def _opened(_account: Account, event: session.AccountOpened) -> dict[str, Any]:
-    return {"account": event.account, "log_id": event.log_id, "currency": event.currency, "trading_day": event.trading_day}
+    return {
+        "account": event.account,
+        "log_id": event.log_id,
+        "currency": event.currency,
+        "trading_day": event.trading_day,
+    }
 
 
 def _writer(_account: Account, event: session.WriterStarted) -> dict[str, Any]:
@@ -67,10 +73,13 @@ def _writer(_account: Account, event: session.WriterStarted) -> dict[str, Any]:
 
 def _config(account: Account, event: operator.ConfigActivated) -> dict[str, Any]:
     settings = Settings.from_log(msgspec.json.encode(event.settings).decode())
-    return {"config_sha256": event.config_sha256, "configs": {**account.configs, event.config_sha256: settings}}
+    return {
+        "config_sha256": event.config_sha256,
+        "configs": {**account.configs, event.config_sha256: settings},
+    }
 
 
-def _day(account: Account, event: session.DayRolled) -> dict[str, Any]:
+def _day(_account: Account, event: session.DayRolled) -> dict[str, Any]:
     return {"trading_day": event.trading_day, "realized": {}, "fees": {}}
 
 
@@ -91,8 +100,9 @@ def _commanded(_account: Account, event: operator.OperatorCommanded) -> dict[str
     return {"kill_wish": event}
 
 
-def _killed(_account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:
-    return {"kill_level": event.level, "kill_reason": event.reason, "kill_wish": None}
+def _killed(account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:
+    seq = account.seq + 1
+    return {"kill_level": event.level, "kill_reason": event.reason, "kill_seq": seq, "kill_wish": None}
 
 
 def _paused(_account: Account, event: decisions.PauseChanged) -> dict[str, Any]:
@@ -105,7 +115,9 @@ def _accepted(_account: Account, event: decisions.EntryAccepted) -> dict[str, An
 
 def _closed(account: Account, event: decisions.TradeClosed) -> dict[str, Any]:
     currency = account.currency
-    return {"realized": {**account.realized, currency: account.realized.get(currency, ZERO) + event.pnl_change}}
+    return {
+        "realized": {**account.realized, currency: account.realized.get(currency, ZERO) + event.pnl_change}
+    }
 
 
 def _fees(account: Account, event: broker.FeeReported) -> dict[str, Any]:
@@ -145,4 +157,3 @@ ACCOUNT_WIDE: Final = frozenset(
     }
 )
 """Inputs that address the account, not an instrument."""
-

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from oms.events.broker import ExecutionBusted, ExecutionCorrected, OrderFilled
 from oms.state.order import (
     CANCELED,
+    ENDED_STATES,
     FILLED,
     PARTIAL_FILLED,
     REJECTED,
@@ -20,11 +21,11 @@ from oms.state.order import (
     Execution,
     Order,
     Outcome,
-    Pending,
     PendingKind,
     Trigger,
 )
-from oms.values import ZERO, Micros
+from oms.state.requests import named, overtaken, with_terms, without, without_submit
+from oms.values import ZERO, Micros, OrderStatus
 
 Result = tuple[Order, tuple[Anomaly, ...]]
 
@@ -35,33 +36,82 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     if known is not None:
         if event.revision <= known.revision:
             return order, ()
-        return _restate(order, event, event.quantity, event.price, now, seq)
-    if event.quantity <= ZERO:
-        return order, (_anomaly(order, "fill_without_quantity", f"execution {event.execution}"),)
+        if event.quantity > ZERO:
+            return _restate(order, event, known, (event.quantity, event.price), now, seq)
+    quantity = event.quantity
+    if quantity <= ZERO:
+        return order, (anomaly(order, "fill_without_quantity", f"execution {event.execution}"),)
     if event.side is not order.side:
         # Never booked silently: the order and the report contradict each other, the query decides.
         text = f"execution {event.execution} says {event.side.value}, the order says {order.side.value}"
-        return order, (_anomaly(order, "wrong_side", text, event.quantity, wants_query=True),)
-    before, after = _interval(event.cumulative, event.quantity)
-    covered = _covered(order, before, after)
-    if covered is not None and covered == event.quantity:
-        return order, ()
+        return order, (anomaly(order, "wrong_side", text, quantity, wants_query=True),)
+    before, after = _interval(event.cumulative, quantity)
+    found: tuple[Anomaly, ...] = ()
+    # In the plain case the fill begins where the broker's count ended, and nothing needs to be compared.
+    if before is not None and order.executions and not _is_beyond(order, before):
+        covered, doubtful = _compared(order, before, before + quantity)
+        if covered == quantity:
+            return order, ()
+        if covered:
+            text = f"execution {event.execution} repeats {covered} of {quantity}"
+            found = (anomaly(order, "fill_overlap", text, covered, wants_query=True),)
+        elif doubtful:
+            text = f"execution {event.execution} may repeat one from before a bust or correction"
+            found = (anomaly(order, "fill_not_comparable", text, quantity, wants_query=True),)
+    if order.status in (CANCELED, REJECTED):
+        order, late = _after_end(order, event)
+        found = (*found, *late)
+    if order.pending:
+        order = _proven(order, event.client_order_id)
+    return _booked(order, event, before, after, found, now, seq)
+
+
+def _booked(
+    order: Order,
+    event: OrderFilled,
+    before: Decimal | None,
+    after: Decimal | None,
+    found: tuple[Anomaly, ...],
+    now: Micros,
+    seq: int,
+) -> Result:
+    """Add a new execution. Sums of decimals are exact at the precision of the core, so adding is enough."""
+    quantity, price = event.quantity, event.price
     execution = Execution(
         root=event.execution,
         revision=event.revision,
-        quantity=event.quantity,
-        price=event.price,
+        quantity=quantity,
+        price=price,
         at=now,
         seq=seq,
         cum_before=before,
         cum_after=after,
     )
-    anomalies = _fill_anomalies(order, event)
-    if covered:
-        text = f"execution {event.execution} repeats {covered} of {event.quantity}"
-        anomalies = (*anomalies, _anomaly(order, "fill_overlap", text, covered, wants_query=True))
-    order = replace(order, executions=(*order.executions, execution))
-    return _settled(order, event.cumulative, event.leaves, now, anomalies)
+    filled, total = order.filled + quantity, order.total
+    if event.cumulative is not None and event.cumulative > total:
+        total = event.cumulative
+    ordered = order.quantity
+    if filled > ordered and order.trade_no is None:
+        # The quantity of an order that is not ours was read from its reports.
+        ordered = filled if event.leaves is None else filled + event.leaves
+    status = status_of(order, filled, ordered)
+    broker_ids = order.broker_ids
+    if event.broker_order_id is not None and event.broker_order_id not in broker_ids:
+        broker_ids = (*broker_ids, event.broker_order_id)
+    changed = replace(
+        order,
+        executions=(*order.executions, execution),
+        quantity=ordered,
+        filled=filled,
+        value=order.value + quantity * price,
+        total=total,
+        status=status,
+        leaves=_leaves(status, ordered, max(filled, total), event.leaves),
+        first_fill_at=now if order.first_fill_at is None else order.first_fill_at,
+        ended_at=_ended_at(order, status, now),
+        broker_ids=broker_ids,
+    )
+    return changed, (*found, *_excess(order, changed), *gap(order, changed))
 
 
 def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> Result:
@@ -69,7 +119,9 @@ def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> R
     known = _find(order, event.execution)
     if known is not None and event.revision <= known.revision:
         return order, ()
-    return _restate(order, event, event.quantity, event.price, now, seq)
+    if event.quantity < ZERO:
+        return order, (anomaly(order, "fill_without_quantity", f"correction of {event.execution}"),)
+    return _restate(order, event, known, (event.quantity, event.price), now, seq)
 
 
 def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
@@ -78,116 +130,177 @@ def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
     if known is not None and event.revision <= known.revision:
         return order, ()
     price = known.price if known is not None else ZERO
-    return _restate(order, event, ZERO, price, now, seq)
+    return _restate(order, event, known, (ZERO, price), now, seq)
 
 
 def _restate(
     order: Order,
     event: OrderFilled | ExecutionCorrected | ExecutionBusted,
-    quantity: Decimal,
-    price: Decimal,
+    known: Execution | None,
+    terms: tuple[Decimal, Decimal],
     now: Micros,
     seq: int,
 ) -> Result:
-    """Put a higher revision in the place of an execution (or on record before its first report)."""
-    known = _find(order, event.execution)
+    """Put a higher revision in the place of an execution, or on record before its first report."""
+    quantity, price = terms
     same_quantity = known is not None and known.quantity == quantity
-    new = Execution(
-        root=event.execution,
-        revision=event.revision,
-        quantity=quantity,
-        price=price,
-        at=known.at if known is not None else now,
-        seq=seq,
-        cum_before=known.cum_before if known is not None and same_quantity else None,
-        cum_after=known.cum_after if known is not None and same_quantity else None,
-        comparable=known.comparable if known is not None and same_quantity else False,
-    )
-    others = order.executions if known is None else tuple(x for x in order.executions if x is not known)
-    if same_quantity:
-        return _settled(replace(order, executions=(*others, new)), event.cumulative, event.leaves, now, ())
-    # The broker's count has shifted: older stretches of it no longer compare with new ones.
-    executions = (*(replace(x, comparable=False) if x.comparable else x for x in others), new)
-    anomalies: tuple[Anomaly, ...] = ()
-    if event.cumulative is None:
-        anomalies = (_anomaly(order, "restated_without_totals", event.execution, wants_query=True),)
-    leaves = ZERO if event.leaves is None and order.status is FILLED else event.leaves
-    order = replace(order, executions=executions, total=ZERO)
-    return _settled(order, event.cumulative, leaves, now, anomalies)
-
-
-def _settled(
-    order: Order,
-    cumulative: Decimal | None,
-    leaves: Decimal | None,
-    now: Micros,
-    anomalies: tuple[Anomaly, ...],
-) -> Result:
-    """Recompute what follows from the executions: quantity, value, state, leaves, what is missing."""
-    was_overfilled = order.filled > order.quantity
-    filled = sum((one.quantity for one in order.executions), ZERO)
-    value = sum((one.quantity * one.price for one in order.executions), ZERO)
-    first = order.first_fill_at if order.first_fill_at is not None or filled == ZERO else now
-    missing = order.missing
-    order = replace(order, filled=filled, value=value, first_fill_at=first, pending=_answered(order))
-    order = settle_status(order, now)
-    order = replace(order, leaves=leaves_of(order, leaves))
-    order, gaps = note_total(order, cumulative, missing)
-    if filled > order.quantity and not was_overfilled:
-        excess = filled - order.quantity
-        anomalies = (*anomalies, _anomaly(order, "overfill", "filled beyond its quantity", excess))
-    return order, (*anomalies, *gaps)
-
-
-def note_total(order: Order, cumulative: Decimal | None, missing: Decimal) -> Result:
-    """Remember the broker's total; what grows `missing` (its value before) is an anomaly and wants a query."""
-    if cumulative is not None and cumulative > order.total:
-        order = replace(order, total=cumulative)
-    if order.missing <= missing:
-        return order, ()
-    text = f"the broker counts {order.total}, we have seen {order.filled}"
-    return order, (_anomaly(order, "gap_detected", text, order.missing, wants_query=True),)
-
-
-def settle_status(order: Order, now: Micros) -> Order:
-    """The state that follows from the filled quantity."""
-    if order.filled >= order.quantity:
-        trigger = Trigger.FILL_ALL
-    elif order.status is FILLED and order.cancel_cause is not None:
-        trigger = Trigger.CANCEL_AGAIN
-    elif order.filled == ZERO:
-        if order.status not in (PARTIAL_FILLED, FILLED):
-            return order
-        trigger = Trigger.REOPEN_EMPTY
-    elif order.status is FILLED:
-        trigger = Trigger.REOPEN
+    if known is None:
+        new = Execution(
+            root=event.execution,
+            revision=event.revision,
+            quantity=quantity,
+            price=price,
+            at=now,
+            seq=seq,
+            comparable=False,
+        )
+        executions = (*order.executions, new)
     else:
-        trigger = Trigger.FILL_PART
-    outcome, status = TABLE[order.status, trigger]
-    assert outcome is not Outcome.ANOMALY, (order.status, trigger)
-    if status not in (FILLED, CANCELED, REJECTED):
-        return replace(order, status=status, ended_at=None)
-    return replace(order, status=status, ended_at=now if order.ended_at is None else order.ended_at)
+        new = replace(known, revision=event.revision, quantity=quantity, price=price, seq=seq)
+        executions = tuple(new if one is known else one for one in order.executions)
+    found: tuple[Anomaly, ...] = ()
+    total = order.total
+    if not same_quantity:
+        # The broker's count has shifted: older stretches of it no longer compare with new ones.
+        executions = tuple(replace(one, comparable=False) if one.comparable else one for one in executions)
+        total = ZERO
+        if event.cumulative is None:
+            found = (anomaly(order, "restated_without_totals", event.execution, wants_query=True),)
+    if event.cumulative is not None:
+        total = max(total, event.cumulative)
+    filled = sum((one.quantity for one in executions), ZERO)
+    status = status_of(order, filled, order.quantity)
+    # Without a word from the broker a bust opens nothing: what could execute before still can, and no more.
+    leaves = order.leaves if event.leaves is None else event.leaves
+    changed = replace(
+        order,
+        executions=executions,
+        filled=filled,
+        value=sum((one.quantity * one.price for one in executions), ZERO),
+        total=total,
+        status=status,
+        leaves=_leaves(status, order.quantity, max(filled, total), leaves),
+        first_fill_at=now if order.first_fill_at is None and filled else order.first_fill_at,
+        ended_at=_ended_at(order, status, now),
+        pending=without_submit(order),
+    )
+    return changed, (*found, *_excess(order, changed), *gap(order, changed))
 
 
-def leaves_of(order: Order, reported: Decimal | None) -> Decimal:
-    """What can still execute; never more than the unfilled quantity, whatever is reported."""
-    if order.status in (FILLED, CANCELED, REJECTED):
-        return ZERO
-    unfilled = max(order.quantity - order.filled, ZERO)
-    return unfilled if reported is None else min(reported, unfilled)
+def counted(order: Order, cumulative: Decimal | None, leaves: Decimal | None, now: Micros) -> Result:
+    """Take the broker's totals, and settle what follows from them and from the terms of the order."""
+    total = order.total if cumulative is None else max(order.total, cumulative)
+    status = status_of(order, order.filled, order.quantity) if order.filled > ZERO else order.status
+    left = _leaves(status, order.quantity, max(order.filled, total), leaves)
+    if total == order.total and status is order.status and left == order.leaves:
+        return order, ()
+    ended_at = order.ended_at if status is order.status else _ended_at(order, status, now)
+    changed = replace(order, total=total, status=status, leaves=left, ended_at=ended_at)
+    return changed, gap(order, changed)
 
 
-def _answered(order: Order) -> tuple[Pending, ...]:
-    """A fill proves that the broker has the order."""
-    return tuple(pending for pending in order.pending if pending.kind is not PendingKind.SUBMIT)
+def reinstated(order: Order) -> Order:
+    """An end that we assumed never was: the order is as live as its fills leave it."""
+    status = TABLE[order.status, Trigger.REINSTATE][1]
+    if order.filled > ZERO:
+        status = TABLE[status, Trigger.FILL_PART][1]
+    return replace(
+        order,
+        status=status,
+        leaves=_leaves(status, order.quantity, max(order.filled, order.total), None),
+        assumed=False,
+        ended_at=None,
+        cancel_cause=None,
+    )
 
 
-def _fill_anomalies(order: Order, event: OrderFilled) -> tuple[Anomaly, ...]:
-    if order.status not in (CANCELED, REJECTED) or event.quantity <= order.missing:
+def status_of(order: Order, filled: Decimal, quantity: Decimal) -> OrderStatus:
+    """The state that follows from the filled quantity."""
+    status = order.status
+    if filled >= quantity:
+        trigger = Trigger.FILL_ALL
+    elif status is FILLED and order.cancel_cause is not None:
+        trigger = Trigger.CANCEL_AGAIN
+    elif filled > ZERO:
+        trigger = Trigger.REOPEN if status is FILLED else Trigger.FILL_PART
+    elif status in (PARTIAL_FILLED, FILLED):
+        trigger = Trigger.REOPEN_EMPTY
+    else:
+        return status
+    outcome, moved = TABLE[status, trigger]
+    assert outcome is not Outcome.ANOMALY, (status, trigger)
+    return moved
+
+
+def gap(before: Order, after: Order) -> tuple[Anomaly, ...]:
+    """What the broker counts and we have not seen, where that has grown."""
+    if after.total <= after.filled or after.missing <= before.missing:
         return ()
+    text = f"the broker counts {after.total}, we have seen {after.filled}"
+    return (anomaly(after, "gap_detected", text, after.missing, wants_query=True),)
+
+
+def anomaly(
+    order: Order, code: str, text: str, quantity: Decimal | None = None, *, wants_query: bool = False
+) -> Anomaly:
+    """Something odd about an order, with the order it is about."""
+    return Anomaly(
+        code=code,
+        text=text,
+        quantity=quantity,
+        client_order_id=order.client_order_id,
+        trade_no=order.trade_no,
+        wants_query=wants_query,
+    )
+
+
+def _excess(before: Order, after: Order) -> tuple[Anomaly, ...]:
+    """What is filled beyond the order's quantity, where that has grown."""
+    excess = after.filled - after.quantity
+    if excess <= ZERO or excess <= before.filled - before.quantity:
+        return ()
+    return (anomaly(after, "overfill", "filled beyond its quantity", excess),)
+
+
+def _after_end(order: Order, event: OrderFilled) -> Result:
+    """A fill of an order that had ended: announced by the broker's count, reversing an assumption, or late."""
+    if order.assumed and event.leaves != ZERO:
+        text = f"execution {event.execution} after the order was assumed to be gone"
+        return reinstated(order), (anomaly(order, "reinstated", text, event.quantity, wants_query=True),)
+    if event.quantity <= order.missing:
+        return order, ()
     text = f"execution {event.execution} after {order.status.value}"
-    return (_anomaly(order, "late_fill", text, event.quantity),)
+    return order, (anomaly(order, "late_fill", text, event.quantity),)
+
+
+def _proven(order: Order, wire_id: str | None) -> Order:
+    """A fill proves that the broker has the order, and the replace under whose id it executed."""
+    request = named(order, wire_id)
+    if request is not None and request.kind is PendingKind.REPLACE and request.quantity is not None:
+        order = with_terms(overtaken(order, request), request, quantity=request.quantity)
+        order = replace(
+            order,
+            pending=without(order, request),
+            wire_ids=(*order.wire_ids, request.wire_id),
+            # More quantity than before reopens a filled order; the fill itself then settles the state.
+            status=status_of(order, order.filled, order.quantity) if order.filled else order.status,
+        )
+    pending = without_submit(order)
+    return order if pending is order.pending else replace(order, pending=pending)
+
+
+def _leaves(status: OrderStatus, quantity: Decimal, executed: Decimal, reported: Decimal | None) -> Decimal:
+    """What can still execute; never more than what is not executed, whatever is reported."""
+    if status in ENDED_STATES:
+        return ZERO
+    unfilled = quantity - executed if quantity > executed else ZERO
+    return unfilled if reported is None or reported > unfilled else reported
+
+
+def _ended_at(order: Order, status: OrderStatus, now: Micros) -> Micros | None:
+    if status not in ENDED_STATES:
+        return None
+    return now if order.ended_at is None else order.ended_at
 
 
 def _find(order: Order, root: str) -> Execution | None:
@@ -203,25 +316,26 @@ def _interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | 
     return cumulative - quantity, cumulative
 
 
-def _covered(order: Order, before: Decimal | None, after: Decimal | None) -> Decimal | None:
-    """How much of (before, after] earlier comparable fills already cover; None if it cannot be told."""
-    if before is None or after is None:
-        return None
-    covered = ZERO
-    for one in order.executions:
-        if one.comparable and one.quantity > ZERO and one.cum_before is not None and one.cum_after is not None:
-            covered += max(min(after, one.cum_after) - max(before, one.cum_before), ZERO)
-    return covered
+def _is_beyond(order: Order, before: Decimal) -> bool:
+    """Whether no execution on record can reach beyond `before`. All of them shift together: one tells for all."""
+    return before >= order.total and order.executions[0].comparable
 
 
-def _anomaly(
-    order: Order, code: str, text: str, quantity: Decimal | None = None, *, wants_query: bool = False
-) -> Anomaly:
-    return Anomaly(
-        code=code,
-        text=text,
-        quantity=quantity,
-        client_order_id=order.client_order_id,
-        trade_no=order.trade_no,
-        wants_query=wants_query,
+def _compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bool]:
+    """How much of (before, after] comparable fills cover, and whether one that no longer compares touches it."""
+    stretches = sorted(
+        (max(before, one.cum_before), min(after, one.cum_after))
+        for one in order.executions
+        if one.comparable and one.quantity and one.cum_before is not None and one.cum_after is not None
     )
+    covered, reached = ZERO, before
+    for start, end in stretches:
+        if end > start and end > reached:
+            covered += end - max(start, reached)
+            reached = end
+    doubtful = any(
+        one.cum_before is None or one.cum_after is None or (one.cum_before < after and before < one.cum_after)
+        for one in order.executions
+        if not one.comparable
+    )
+    return covered, doubtful

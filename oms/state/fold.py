@@ -10,15 +10,12 @@ from msgspec.structs import replace
 
 from oms.events import broker, clock, decisions, market, operator, session, strategy
 from oms.events.base import Event
-from oms.state import fills, reports
+from oms.state import fold_orders
 from oms.state import market as markets
 from oms.state import trade as trades
-from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
-from oms.state.pipeline import Pipeline, put_order, put_trade
-from oms.values import ZERO, Micros, OrderType, PositionSide, Role, TimeInForce
-
-Folded = tuple[Pipeline, tuple[Anomaly, ...]]
-Fold = Callable[[Pipeline, Any, Micros, int], Folded]
+from oms.state.fold_orders import Fold, Folded
+from oms.state.pipeline import Pipeline, put_trade
+from oms.values import ZERO, Micros, PositionSide
 
 
 def fold(pipeline: Pipeline, event: Event, now: Micros, seq: int) -> Folded:
@@ -109,136 +106,6 @@ def _exhaustion(pipeline: Pipeline, event: strategy.ExhaustionReported, now: Mic
     return pipeline, ()
 
 
-# --- broker -------------------------------------------------------------------------------------------------
-
-
-def _on_order(change: Callable[[Order, Any, Micros, int], fills.Result]) -> Fold:
-    """A fold that finds the order, changes it and stores it; an order nobody knows is an anomaly."""
-
-    def apply(pipeline: Pipeline, event: Any, now: Micros, seq: int) -> Folded:
-        orig = getattr(event, "orig_client_order_id", None)
-        order = pipeline.find(event.client_order_id, orig, event.broker_order_id)
-        if order is None:
-            order = _external(event, now, seq)
-            if order is None:
-                text = f"{type(event).__name__} for {event.client_order_id or event.broker_order_id}"
-                return pipeline, (Anomaly(code="unknown_order", text=text),)
-            pipeline = put_order(pipeline, None, order, now)
-        changed, anomalies = change(order, event, now, seq)
-        return put_order(pipeline, order, changed, now), anomalies
-
-    return apply
-
-
-def _external(event: Event, now: Micros, seq: int) -> Order | None:
-    """An order that is not ours, from the first report that says enough about it (E.1.a)."""
-    if isinstance(event, broker.OrderFilled):
-        side, quantity = event.side, event.quantity + (event.leaves or ZERO)
-        if event.cumulative is not None:
-            quantity = event.cumulative + (event.leaves or ZERO)
-    elif isinstance(event, broker.OrderStatusReported):
-        if event.side is None or event.quantity is None or event.status is broker.ReportedStatus.REJECTED:
-            return None
-        side, quantity = event.side, event.quantity
-    else:
-        return None
-    name = event.broker_order_id or event.client_order_id
-    if name is None or quantity <= ZERO:
-        return None
-    ids = (event.broker_order_id,) if event.broker_order_id is not None else ()
-    return Order(
-        client_order_id=f"X:{name}",
-        instrument=event.instrument,
-        side=side,
-        order_type=OrderType.LIMIT,
-        time_in_force=TimeInForce.DAY,
-        quantity=quantity,
-        leaves=quantity,
-        placed_at=now,
-        placed_seq=seq,
-        status=SUBMITTED,
-        wire_ids=(event.client_order_id,) if event.client_order_id is not None else (),
-        broker_ids=ids,
-    )
-
-
-def _accepted(order: Order, event: broker.OrderAccepted, _now: Micros, _seq: int) -> fills.Result:
-    return reports.acknowledged(order, event.broker_order_id)
-
-
-def _rejected(order: Order, event: broker.OrderRejected, now: Micros, _seq: int) -> fills.Result:
-    return reports.rejected(order, event.text or event.code, now)
-
-
-def _triggered(order: Order, event: broker.OrderTriggered, now: Micros, seq: int) -> fills.Result:
-    order, anomalies = reports.acknowledged(order, event.broker_order_id)
-    return reports.triggered(order, now, seq), anomalies
-
-
-def _filled(order: Order, event: broker.OrderFilled, now: Micros, seq: int) -> fills.Result:
-    changed, anomalies = fills.fill(order, event, now, seq)
-    if event.broker_order_id is not None and event.broker_order_id not in changed.broker_ids:
-        changed = replace(changed, broker_ids=(*changed.broker_ids, event.broker_order_id))
-    return changed, anomalies
-
-
-def _canceled(order: Order, event: broker.OrderCanceled, now: Micros, _seq: int) -> fills.Result:
-    return reports.canceled(order, event, now)
-
-
-def _cancel_rejected(order: Order, event: broker.CancelRejected, _now: Micros, _seq: int) -> fills.Result:
-    return reports.cancel_rejected(order, event)
-
-
-def _replaced(order: Order, event: broker.OrderReplaced, now: Micros, _seq: int) -> fills.Result:
-    return reports.replaced(order, event, now)
-
-
-def _replace_rejected(order: Order, event: broker.ReplaceRejected, _now: Micros, _seq: int) -> fills.Result:
-    return reports.replace_rejected(order, event)
-
-
-def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: int) -> Folded:
-    order = pipeline.find(event.client_order_id)
-    if order is None:
-        return pipeline, (Anomaly(code="unknown_order", text=event.client_order_id),)
-    changed, anomalies = reports.unknown_to_broker(order, event, now)
-    return put_order(pipeline, order, changed, now), anomalies
-
-
-def _command_failed(pipeline: Pipeline, event: broker.CommandFailed, now: Micros, _seq: int) -> Folded:
-    order = pipeline.find(event.client_order_id)
-    if order is None:
-        return pipeline, ()
-    if event.sent:
-        return put_order(pipeline, order, reports.outcome_unknown(order, event.command_seq), now), ()
-    changed, anomalies = reports.not_sent(order, event.command_seq, event.text, now)
-    return put_order(pipeline, order, changed, now), anomalies
-
-
-def _command_void(
-    pipeline: Pipeline, event: broker.CommandRefused | broker.CommandExpired, now: Micros, _seq: int
-) -> Folded:
-    order = pipeline.find(event.client_order_id)
-    if order is None:
-        return pipeline, ()
-    text = f"gate: {event.limit}" if isinstance(event, broker.CommandRefused) else "expired before it was sent"
-    changed, anomalies = reports.not_sent(order, event.command_seq, text, now)
-    return put_order(pipeline, order, changed, now), anomalies
-
-
-def _fee(pipeline: Pipeline, event: broker.FeeReported, _now: Micros, _seq: int) -> Folded:
-    """Fees of an execution count against its trade where they are in the instrument's currency."""
-    amount = sum((fee.amount for fee in event.fees if fee.currency == pipeline.instrument.currency), ZERO)
-    for order in pipeline.orders.values():
-        if order.trade_no is not None and any(one.root == event.execution for one in order.executions):
-            trade = pipeline.trades[order.trade_no]
-            entry = amount if order.role is Role.ENTRY else ZERO
-            trade = replace(trade, fees=trade.fees + amount, fees_entry=trade.fees_entry + entry)
-            return put_trade(pipeline, trade), ()
-    return pipeline, ()
-
-
 def _adjusted(pipeline: Pipeline, event: broker.PositionAdjusted, _now: Micros, _seq: int) -> Folded:
     return replace(pipeline, adjusted=pipeline.adjusted + event.quantity), ()
 
@@ -253,50 +120,6 @@ def _entry_accepted(pipeline: Pipeline, event: decisions.EntryAccepted, now: Mic
 
 def _wish_answered(pipeline: Pipeline, _event: Event, _now: Micros, _seq: int) -> Folded:
     return replace(pipeline, wish=None), ()
-
-
-def _placed(pipeline: Pipeline, event: decisions.OrderPlaced, now: Micros, seq: int) -> Folded:
-    own = event.client_order_id
-    order = Order(
-        client_order_id=own,
-        instrument=event.instrument,
-        trade_no=event.trade_no,
-        role=event.role,
-        side=event.side,
-        order_type=event.order_type,
-        time_in_force=event.time_in_force,
-        quantity=event.quantity,
-        leaves=event.quantity,
-        price_limit=event.price_limit,
-        price_stop=event.price_stop,
-        placed_at=now,
-        placed_seq=seq,
-        wire_ids=(own,),
-        rung=event.rung,
-        reason=event.reason,
-        pending=(Pending(kind=PendingKind.SUBMIT, seq=seq, wire_id=own, since=now, asked_at=now),),
-    )
-    return put_order(pipeline, None, order, now), ()
-
-
-def _replace_requested(pipeline: Pipeline, event: decisions.ReplaceRequested, now: Micros, seq: int) -> Folded:
-    order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, reports.replace_requested(order, event, seq, now), now), ()
-
-
-def _cancel_requested(pipeline: Pipeline, event: decisions.CancelRequested, now: Micros, seq: int) -> Folded:
-    order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, reports.cancel_requested(order, event, seq, now), now), ()
-
-
-def _query_requested(pipeline: Pipeline, event: decisions.QueryRequested, now: Micros, _seq: int) -> Folded:
-    order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, reports.query_requested(order, now), now), ()
-
-
-def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: Micros, _seq: int) -> Folded:
-    order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, requested_at=now), now), ()
 
 
 def _on_trade(change: Callable[[trades.Trade, Any, Micros, int], trades.Trade]) -> Fold:
@@ -315,11 +138,15 @@ def _guard_armed(trade: trades.Trade, event: decisions.GuardArmed, now: Micros, 
     return replace(trade, guard=trades.Guard(level=event.level, armed_at=now))
 
 
-def _guard_disarmed(trade: trades.Trade, _event: decisions.GuardDisarmed, _now: Micros, _seq: int) -> trades.Trade:
+def _guard_disarmed(
+    trade: trades.Trade, _event: decisions.GuardDisarmed, _now: Micros, _seq: int
+) -> trades.Trade:
     return replace(trade, guard=None)
 
 
-def _guard_breached(trade: trades.Trade, _event: decisions.GuardBreached, now: Micros, seq: int) -> trades.Trade:
+def _guard_breached(
+    trade: trades.Trade, _event: decisions.GuardBreached, now: Micros, seq: int
+) -> trades.Trade:
     assert trade.guard is not None
     return replace(trade, guard=replace(trade.guard, breached_at=now, breached_seq=seq))
 
@@ -337,7 +164,9 @@ def _close_requested(pipeline: Pipeline, event: decisions.CloseRequested, now: M
     return replace(put_trade(pipeline, trade), wish=None), ()
 
 
-def _entry_abandoned(trade: trades.Trade, _event: decisions.EntryAbandoned, now: Micros, _seq: int) -> trades.Trade:
+def _entry_abandoned(
+    trade: trades.Trade, _event: decisions.EntryAbandoned, now: Micros, _seq: int
+) -> trades.Trade:
     return replace(trade, abandoned_at=now)
 
 
@@ -357,7 +186,9 @@ def _alerted(pipeline: Pipeline, event: decisions.Alerted, now: Micros, _seq: in
     return put_trade(pipeline, trade), ()
 
 
-def _alert_cleared(trade: trades.Trade, event: decisions.AlertCleared, now: Micros, _seq: int) -> trades.Trade:
+def _alert_cleared(
+    trade: trades.Trade, event: decisions.AlertCleared, now: Micros, _seq: int
+) -> trades.Trade:
     trade = replace(trade, alerts=tuple(code for code in trade.alerts if code != event.code))
     if event.code == NAKED and trade.naked_since is not None:
         trade = replace(trade, naked_us=trade.naked_us + now - trade.naked_since, naked_since=None)
@@ -376,6 +207,7 @@ NAKED: Final = "unprotected"
 """Code of the alert that measures naked time."""
 
 FOLDS: Final[dict[type[Event], Fold]] = {
+    **fold_orders.FOLDS,
     market.QuoteReported: _quote,
     market.TradePrinted: _print,
     market.BarClosed: _bar,
@@ -390,31 +222,10 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     strategy.TrailOnlyRequested: _trail_only,
     strategy.ExhaustionReported: _exhaustion,
     operator.OperatorCommanded: _wish,
-    broker.OrderAccepted: _on_order(_accepted),
-    broker.OrderRejected: _on_order(_rejected),
-    broker.OrderTriggered: _on_order(_triggered),
-    broker.OrderFilled: _on_order(_filled),
-    broker.ExecutionCorrected: _on_order(fills.correct),
-    broker.ExecutionBusted: _on_order(fills.bust),
-    broker.OrderCanceled: _on_order(_canceled),
-    broker.CancelRejected: _on_order(_cancel_rejected),
-    broker.OrderReplaced: _on_order(_replaced),
-    broker.ReplaceRejected: _on_order(_replace_rejected),
-    broker.OrderStatusReported: _on_order(reports.status_reported),
-    broker.OrderUnknown: _unknown,
-    broker.CommandFailed: _command_failed,
-    broker.CommandRefused: _command_void,
-    broker.CommandExpired: _command_void,
-    broker.FeeReported: _fee,
     broker.BrokerSnapshotReported: _wish,
     broker.PositionAdjusted: _adjusted,
     decisions.EntryAccepted: _entry_accepted,
     decisions.IntentRefused: _wish_answered,
-    decisions.OrderPlaced: _placed,
-    decisions.ReplaceRequested: _replace_requested,
-    decisions.CancelRequested: _cancel_requested,
-    decisions.QueryRequested: _query_requested,
-    decisions.RepriceSkipped: _reprice_skipped,
     decisions.StopMoved: _on_trade(_stop_moved),
     decisions.GuardArmed: _on_trade(_guard_armed),
     decisions.GuardDisarmed: _on_trade(_guard_disarmed),
@@ -429,4 +240,3 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     decisions.DecisionFailed: _nothing,
     decisions.PolicyNoted: _noted,
 }
-

@@ -1,7 +1,7 @@
 """What must hold after every step of a pipeline; what does not is an alert, never a crash.
 
 NAKED is measured here: the alert that begins it and the event that ends it are in the log, with their times.
-Reliability I14, I26, I31, I36, I40, I45, I46, I55.
+Reliability I14, I31, I33, I36, I40, I45, I46.
 """
 
 from collections.abc import Iterator
@@ -10,50 +10,91 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.decisions import AlertCleared, Alerted, SafeModeEntered
 from oms.state.fold import NAKED
+from oms.state.order import Order, PendingKind
 from oms.state.protection import Protection, next_doubt, protection
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import ZERO, Micros, OrderType, Severity
+from oms.values import MILLISECOND, ZERO, Micros, OrderType, Severity
 
 POLICY: Final = "invariants"
+ORPHAN: Final = "orphan_order"
 
 
 def check(view: View) -> Iterator[Event]:
     """Alerts for what has ceased to hold, and their end."""
+    broken = ""
     for trade in view.pipeline.open():
         naked = protection(view, trade) is Protection.NAKED
-        if naked and NAKED not in trade.alerts:
-            yield Alerted(
-                severity=Severity.CRITICAL,
-                code=NAKED,
-                text=f"{trade.position} without effective protection",
-                instrument=trade.instrument,
-                trade_no=trade.trade_no,
-                quantity=trade.held,
-                policy=POLICY,
-            )
-        elif not naked and NAKED in trade.alerts:
-            yield AlertCleared(code=NAKED, instrument=trade.instrument, trade_no=trade.trade_no, policy=POLICY)
-        broken = violated(view, trade)
+        if naked is not (NAKED in trade.alerts):
+            yield _naked(trade) if naked else _cleared(trade, NAKED)
+        orphan = any(view.now >= at for at in _orphaned_at(view, trade))
+        if orphan is not (ORPHAN in trade.alerts):
+            yield _orphan(trade) if orphan else _cleared(trade, ORPHAN)
+        broken = broken or violated(view, trade)
         if broken and not view.pipeline.safe_mode:
             yield SafeModeEntered(instrument=trade.instrument, reason=broken, text=f"trade {trade.trade_no}")
+            return
 
 
-def next_due(view: View) -> Micros | None:
+def next_due(view: View) -> Iterator[Micros]:
     """When the present protection of any trade may run out by time alone."""
-    doubts = [next_doubt(view, trade) for trade in view.pipeline.open()]
-    return min((doubt for doubt in doubts if doubt is not None), default=None)
+    for trade in view.pipeline.open():
+        yield from next_doubt(view, trade)
+        yield from _orphaned_at(view, trade)
 
 
 def violated(view: View, trade: Trade) -> str:
     """The first invariant that our own decisions broke, or "". What a broker does is alerted, not judged here."""
-    if len(view.live(trade.entries)) > 1:
+    if len(_ours(view.live(trade.entries))) > 1:
         return "I45: two live entries"
-    if sum(order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT) for order in view.live(trade.stops)) > 1:
+    stops = [order for order in view.live(trade.stops) if order.order_type is not OrderType.LIMIT]
+    if len(_ours(stops)) > 1:
         return "I33: two live stops"
-    rungs = [order.rung for order in view.live(trade.targets)]
+    rungs = [order.rung for order in _ours(view.live(trade.targets))]
     if len(rungs) != len(set(rungs)):
         return "I46: two live targets of one tranche"
     if trade.level is not None and trade.level <= ZERO:
         return "I37: a stop level that is not positive"
     return ""
+
+
+def _ours(live: list[Order]) -> list[Order]:
+    """Without those that are being given up, or would be if the broker let us: an order that came back, say."""
+    return [order for order in live if order.pending_of(PendingKind.CANCEL) is None and not order.refusals]
+
+
+def _naked(trade: Trade) -> Alerted:
+    return Alerted(
+        severity=Severity.CRITICAL,
+        code=NAKED,
+        text=f"{trade.position} without effective protection",
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        quantity=trade.held,
+        policy=POLICY,
+    )
+
+
+def _orphaned_at(view: View, trade: Trade) -> Iterator[Micros]:
+    """When an order of a flat trade will have been given up without success for too long (I40)."""
+    if trade.held != ZERO:
+        return
+    if view.live((*trade.stops, *trade.targets, *trade.exits)):
+        fills = (one.at for order in view.orders(trade.order_ids) for one in order.executions)
+        flat_since = max(fills, default=trade.accepted_at)
+        yield flat_since + view.settings.protection.cleanup_ms * MILLISECOND
+
+
+def _orphan(trade: Trade) -> Alerted:
+    return Alerted(
+        severity=Severity.CRITICAL,
+        code=ORPHAN,
+        text="an order of a flat trade cannot be cancelled",
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        policy=POLICY,
+    )
+
+
+def _cleared(trade: Trade, code: str) -> AlertCleared:
+    return AlertCleared(code=code, instrument=trade.instrument, trade_no=trade.trade_no, policy=POLICY)

@@ -41,6 +41,7 @@ class Outcome(Enum):
 NEW, SUBMITTED, PARTIAL_FILLED, FILLED, CANCELED, REJECTED = OrderStatus
 
 LIVE_STATES: Final = (NEW, SUBMITTED, PARTIAL_FILLED)
+ENDED_STATES: Final = (FILLED, CANCELED, REJECTED)
 
 _MOVES: Final[list[tuple[Trigger, tuple[OrderStatus, ...], OrderStatus]]] = [
     (Trigger.ACKNOWLEDGE, (NEW,), SUBMITTED),
@@ -51,18 +52,19 @@ _MOVES: Final[list[tuple[Trigger, tuple[OrderStatus, ...], OrderStatus]]] = [
     (Trigger.CANCEL, (NEW, SUBMITTED, PARTIAL_FILLED), CANCELED),
     (Trigger.CANCEL_AGAIN, (FILLED,), CANCELED),
     (Trigger.REJECT, (NEW, SUBMITTED), REJECTED),
-    (Trigger.REINSTATE, (REJECTED,), SUBMITTED),
+    (Trigger.REINSTATE, (CANCELED, REJECTED), SUBMITTED),
 ]
 
 _IGNORED: Final = frozenset(
     [(state, Trigger.ACKNOWLEDGE) for state in (SUBMITTED, PARTIAL_FILLED, FILLED, CANCELED)]
     # A late fill or a bust after the end changes quantities, never the state (FIX J.1.b).
     + [(state, Trigger.FILL_PART) for state in (CANCELED, REJECTED)]
-    + [(state, trigger) for state in (CANCELED, REJECTED) for trigger in (Trigger.REOPEN, Trigger.REOPEN_EMPTY)]
+    + [(state, Trigger.REOPEN) for state in (CANCELED, REJECTED)]
+    + [(state, Trigger.REOPEN_EMPTY) for state in (CANCELED, REJECTED)]
     # FILLED outranks CANCELED; an end reported twice is one end.
     + [(state, Trigger.CANCEL) for state in (FILLED, CANCELED, REJECTED)]
     + [(state, Trigger.CANCEL_AGAIN) for state in (CANCELED, REJECTED)]
-    + [(state, Trigger.REJECT) for state in (REJECTED,)]
+    + [(state, Trigger.REJECT) for state in (CANCELED, REJECTED)]
 )
 
 
@@ -110,7 +112,8 @@ class Pending(Struct, frozen=True, gc=False, kw_only=True):
     """One unanswered request. `seq` is its decision; `wire_id` names it on the wire.
 
     A replace remembers the terms it asks for. `queries` counts how often we asked what became of it, `asked_at`
-    when last; `unknown` says that sending it failed in a way that leaves its fate open.
+    when last; `unknown` says that sending it failed in a way that leaves its fate open. One that is not `ours`
+    was seen in the broker's reports; its `seq` is that of the report.
     """
 
     kind: PendingKind
@@ -124,12 +127,14 @@ class Pending(Struct, frozen=True, gc=False, kw_only=True):
     order_type: OrderType | None = None
     queries: int = 0
     unknown: bool = False
+    ours: bool = True
 
 
 class Execution(Struct, frozen=True, gc=False, kw_only=True):
-    """One execution at its highest known revision. `cum_before` and `cum_after` bound the broker's count.
+    """One execution at its highest known revision; a busted one has quantity zero.
 
-    Intervals of executions before the last bust or quantity correction no longer compare: `comparable`.
+    `cum_before` and `cum_after` bound the broker's count when it was first reported. Intervals from before the
+    last bust or quantity correction no longer compare: `comparable`.
     """
 
     root: str
@@ -147,6 +152,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     """An order and all that is known of it. Quantities are never negative; `value` is sum of price x quantity.
 
     `leaves` is what can still execute; `total` is the broker's highest count since the last bust or correction.
+    `executions` stand in the order of their first report. An end that is `assumed` is reversed by evidence.
     """
 
     client_order_id: str
@@ -187,8 +193,10 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def is_live(self) -> bool:
-        """Whether anything of the order may still execute, as far as is proven."""
-        return self.status in LIVE_STATES and (self.leaves > ZERO or bool(self.pending))
+        """Whether anything of the order may still execute or be reported, as far as is proven."""
+        return self.status in LIVE_STATES and (
+            self.leaves > ZERO or bool(self.pending) or self.total > self.filled
+        )
 
     @property
     def is_external(self) -> bool:

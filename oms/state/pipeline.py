@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from oms.events.base import Event
 from oms.events.session import InstrumentDefined
 from oms.state.market import Market
-from oms.state.order import CANCELED, REJECTED, Order, PendingKind
+from oms.state.order import Order
 from oms.state.trade import Trade, booked, with_order, without_stop
 from oms.values import SIGN_OF_SIDE, ZERO, Micros, OrderType, Role
 
@@ -82,8 +82,14 @@ def confirmed_stop_quantity(pipeline: Pipeline, trade: Trade) -> Decimal:
 def put_trade(pipeline: Pipeline, trade: Trade) -> Pipeline:
     """Store a trade and keep the list of those that need attention."""
     trades = {**pipeline.trades, trade.trade_no: trade}
-    # A trade that is over needs attention again as soon as a late fact changes its position or its result.
-    needed = trade.held != ZERO or not trade.is_over or trade.unsettled(pipeline.instrument.multiplier)
+    # A trade that is over needs attention again as soon as a late fact changes its position or its result,
+    # or one of its orders turns out to be alive.
+    needed = (
+        trade.held != ZERO
+        or not trade.is_over
+        or trade.unsettled(pipeline.instrument.multiplier)
+        or any(pipeline.orders[one].is_live for one in trade.order_ids)
+    )
     listed = trade.trade_no in pipeline.open_trades
     if needed == listed:
         return replace(pipeline, trades=trades)
@@ -132,10 +138,3 @@ def _aliased(aliases: dict[str, str], order: Order) -> dict[str, str]:
     fresh = [one for one in (own, *order.wire_ids, *order.broker_ids) if one not in aliases]
     fresh += [one.wire_id for one in order.pending if one.wire_id not in aliases and one.wire_id not in fresh]
     return {**aliases, **dict.fromkeys(fresh, own)} if fresh else aliases
-
-
-def ended_badly(order: Order) -> bool:
-    """Whether an order of ours ended without our asking: rejected, or cancelled by somebody else."""
-    if order.status is REJECTED:
-        return True
-    return order.status is CANCELED and order.pending_of(PendingKind.CANCEL) is None and order.requested_at == 0

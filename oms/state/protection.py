@@ -3,14 +3,15 @@
 Architecture 6, "Protection"; reliability I31; OD-042.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 
-from oms.state.order import PendingKind
+from oms.state.order import Order, PendingKind
 from oms.state.pipeline import confirmed_stop_quantity
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import ZERO, Micros
+from oms.values import BUY_OF, MILLISECOND, SELL_OF, ZERO, Micros
 
 
 class Protection(Enum):
@@ -26,49 +27,57 @@ class Protection(Enum):
 
 def protection(view: View, trade: Trade) -> Protection:
     """The state of protection of one trade."""
-    if trade.held == ZERO:
+    held = trade.held
+    if held == ZERO:
         return Protection.FLAT
-    needed = abs(trade.held)
-    if confirmed_stop_quantity(view.pipeline, trade) >= needed and trade.held > ZERO:
+    if held > ZERO and confirmed_stop_quantity(view.pipeline, trade) >= held:
         return Protection.BROKER_STOP
     if view.market.is_halted:
         return Protection.HALTED
-    if exit_quantity(view, trade) >= needed:
+    guarded = trade.guard is not None and view.is_fresh()
+    if _exit_quantity(view, trade, guarded=guarded) >= abs(held):
         return Protection.EXIT_IN_FLIGHT
-    if trade.guard is not None and view.is_fresh() and _stop_on_its_way(view, trade) >= needed:
+    if guarded and any(_is_young(view, order) for order in view.live(trade.stops)):
         return Protection.STOP_IN_FLIGHT
     return Protection.NAKED
 
 
-def exit_quantity(view: View, trade: Trade) -> Decimal:
-    """What live exit orders can still execute, those unanswered for too long left out."""
+def next_doubt(view: View, trade: Trade) -> Iterator[Micros]:
+    """When the present protection may end without any further event."""
+    state = protection(view, trade)
+    if state not in (Protection.STOP_IN_FLIGHT, Protection.EXIT_IN_FLIGHT):
+        return
+    for order in (*view.live(trade.stops), *view.live(trade.exits)):
+        for pending in order.pending:
+            yield pending.since + view.ack_timeout()
+    for order in view.live(trade.exits):
+        yield _deadline(view, order)
+    if trade.guard is not None and view.market.quote_at is not None:
+        yield view.market.quote_at + view.settings.market_data.stale_quote_ms * MILLISECOND + 1
+
+
+def _exit_quantity(view: View, trade: Trade, *, guarded: bool) -> Decimal:
+    """What exits can still execute. Unanswered ones count until `ack_timeout`; those that work without filling
+    count until their deadline, or for as long as the guard watches them."""
+    side = SELL_OF[trade.side] if trade.held > ZERO else BUY_OF[trade.side]
     quantity = ZERO
     for order in view.live(trade.exits):
         pending = order.pending_of(PendingKind.SUBMIT)
-        if pending is None or view.now - pending.since < view.ack_timeout():
+        answered = pending is None or view.now < pending.since + view.ack_timeout()
+        if order.side is side and answered and (guarded or view.now < _deadline(view, order)):
             quantity += order.leaves
     return quantity
 
 
-def _stop_on_its_way(view: View, trade: Trade) -> Decimal:
-    """The quantity of stops sent or enlarged less than `ack_timeout` ago, with what stands already."""
-    quantity = ZERO
-    for order in view.live(trade.stops):
-        young = [one for one in order.pending if view.now - one.since < view.ack_timeout()]
-        sizes = [one.quantity - order.filled for one in young if one.quantity is not None]
-        if order.pending_of(PendingKind.SUBMIT) in young or order.is_confirmed:
-            sizes.append(order.leaves)
-        quantity += max(sizes, default=ZERO)
-    return quantity
+def _deadline(view: View, order: Order) -> Micros:
+    """An exit that has not moved for so long protects nobody."""
+    patience = view.settings.protection.resolve_timeout_ms * MILLISECOND
+    return max(order.placed_at, order.requested_at) + patience
 
 
-def next_doubt(view: View, trade: Trade) -> Micros | None:
-    """When the present protection may end without any further event, or None."""
-    state = protection(view, trade)
-    doubts: list[Micros] = []
-    if state in (Protection.STOP_IN_FLIGHT, Protection.EXIT_IN_FLIGHT):
-        for order in (*view.live(trade.stops), *view.live(trade.exits)):
-            doubts += [one.since + view.ack_timeout() for one in order.pending]
-    if state is Protection.STOP_IN_FLIGHT and view.market.quote_at is not None:
-        doubts.append(view.market.quote_at + view.settings.market_data.stale_quote_ms * 1000 + 1)
-    return min((doubt for doubt in doubts if doubt > view.now), default=None)
+def _is_young(view: View, order: Order) -> bool:
+    """Whether a placement or change of the stop is on its way. While it is, fills may run ahead of it (I32)."""
+    return any(
+        pending.kind is not PendingKind.CANCEL and view.now < pending.since + view.ack_timeout()
+        for pending in order.pending
+    )

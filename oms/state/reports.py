@@ -1,9 +1,11 @@
-"""What the broker says of an order apart from executions, and what becomes of our requests.
+"""What the broker says of an order apart from executions.
 
-Statuses are idempotent. UNKNOWN is not REJECTED: an unanswered request stays pending until evidence ends it.
+Statuses are idempotent, and never proof of an execution. An end is believed; one that we only assumed is taken
+back by the first sign of life. What refers to terms that have been replaced since changes nothing.
 """
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -11,6 +13,7 @@ from oms.events.broker import (
     CancelCause,
     CancelRejected,
     OrderCanceled,
+    OrderRejected,
     OrderReplaced,
     OrderStatusReported,
     OrderUnknown,
@@ -18,11 +21,12 @@ from oms.events.broker import (
     ReplaceRejected,
     ReportedStatus,
 )
-from oms.events.decisions import CancelRequested, ReplaceRequested
-from oms.state.fills import Result, leaves_of, note_total, settle_status
+from oms.state import requests
+from oms.state.fills import Result, anomaly, counted, reinstated
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
+    NEW,
     PARTIAL_FILLED,
     REJECTED,
     TABLE,
@@ -35,26 +39,42 @@ from oms.state.order import (
 )
 from oms.values import ZERO, Micros, Role
 
-_INTERMEDIATE = (ReportedStatus.PENDING_CANCEL, ReportedStatus.PENDING_REPLACE, ReportedStatus.PENDING_NEW)
+DUPLICATE_ORDER: Final = "DUPLICATE_ORDER"
+"""Code of a rejection that refuses a second order under an id in use (FIX OrdRejReason 6)."""
+
+_INTERMEDIATE: Final = (
+    ReportedStatus.PENDING_CANCEL,
+    ReportedStatus.PENDING_REPLACE,
+    ReportedStatus.PENDING_NEW,
+)
+_ENDED: Final = {
+    ReportedStatus.CANCELED: CancelCause.UNSOLICITED,
+    ReportedStatus.EXPIRED: CancelCause.EXPIRED,
+}
+_DEAD: Final = (
+    ReportedStatus.FILLED,
+    ReportedStatus.CANCELED,
+    ReportedStatus.EXPIRED,
+    ReportedStatus.REJECTED,
+)
 
 
-def _anomaly(order: Order, code: str, text: str, *, wants_query: bool = False) -> Anomaly:
-    return Anomaly(
-        code=code,
-        text=text,
-        client_order_id=order.client_order_id,
-        trade_no=order.trade_no,
-        wants_query=wants_query,
-    )
-
-
-def _without(order: Order, kind: PendingKind, wire_id: str | None = None) -> tuple[Pending, ...]:
-    """The pending set without the answered request; an unknown wire id answers the oldest of its kind."""
-    matches = [one for one in order.pending if one.kind is kind]
-    if not matches:
-        return order.pending
-    answered = next((one for one in matches if one.wire_id == wire_id), matches[0])
-    return tuple(one for one in order.pending if one is not answered)
+def acknowledged(order: Order, broker_order_id: str | None) -> Result:
+    """The broker has the order."""
+    order = _with_ids(order, None, broker_order_id)
+    if order.assumed and order.status in (CANCELED, REJECTED):
+        text = f"the broker has it, after it was assumed {order.status.value}"
+        return reinstated(order), (anomaly(order, "reinstated", text, wants_query=True),)
+    outcome, status = TABLE[order.status, Trigger.ACKNOWLEDGE]
+    if outcome is Outcome.ANOMALY:
+        # Late news or a rejection that was not the last word: from here on the end is in doubt, and asked for.
+        text = f"acknowledged after {order.status.value}"
+        doubted = replace(order, assumed=True)
+        return doubted, (anomaly(order, "acknowledged_after_end", text, wants_query=True),)
+    pending = requests.without_submit(order)
+    if status is order.status and pending is order.pending:
+        return order, ()
+    return replace(order, status=status, pending=pending), ()
 
 
 def _with_ids(order: Order, wire_id: str | None, broker_order_id: str | None) -> Order:
@@ -65,121 +85,166 @@ def _with_ids(order: Order, wire_id: str | None, broker_order_id: str | None) ->
     return order
 
 
-def acknowledged(order: Order, broker_order_id: str | None) -> Result:
-    """The broker has the order."""
-    order = _with_ids(order, None, broker_order_id)
-    if order.status is REJECTED and order.assumed:
-        # We had assumed that it never arrived; the broker knows better.
-        order = replace(
-            order,
-            status=TABLE[REJECTED, Trigger.REINSTATE][1],
-            leaves=order.quantity - order.filled,
-            assumed=False,
-            ended_at=None,
-        )
-        return order, (_anomaly(order, "reinstated", "acknowledged after it was assumed lost"),)
-    outcome, status = TABLE[order.status, Trigger.ACKNOWLEDGE]
-    if outcome is Outcome.ANOMALY:
-        return order, (_anomaly(order, "acknowledged_after_end", order.status.value, wants_query=True),)
-    pending = _without(order, PendingKind.SUBMIT)
-    if status is order.status and pending is order.pending:
-        return order, ()
-    return replace(order, status=status, pending=pending), ()
+def _is_outdated(order: Order, wire_id: str | None) -> bool:
+    """Whether a report names an id that a replace has made history, and so terms that are no longer in force."""
+    return wire_id in order.wire_ids and wire_id != order.wire_id
 
 
-def rejected(order: Order, text: str, now: Micros, *, assumed: bool = False) -> Result:
+def order_rejected(order: Order, event: OrderRejected, now: Micros) -> Result:
+    """The broker refused the order. Of an order that it works this may mean a second copy of it."""
+    text = event.text or event.code
+    known = order.status is not NEW and order.status in LIVE_STATES
+    if event.code == DUPLICATE_ORDER and known:
+        return order, (anomaly(order, "duplicate_refused", text, wants_query=True),)
+    changed, found = rejected(_with_ids(order, None, event.broker_order_id), text, now)
+    if changed.status is CANCELED and found:
+        # Rejected after it had executed: the answer to a query will tell what is true.
+        changed = replace(changed, assumed=True)
+    return changed, tuple(replace(one, wants_query=True) for one in found)
+
+
+def rejected(order: Order, text: str, now: Micros) -> Result:
     """Nothing (more) of the order will execute. After a partial fill the rest is treated as cancelled."""
     outcome, status = TABLE[order.status, Trigger.REJECT]
-    anomalies: tuple[Anomaly, ...] = ()
-    if outcome is Outcome.ANOMALY:
-        anomalies = (_anomaly(order, "rejected_out_of_turn", f"{order.status.value}: {text}", wants_query=True),)
-        if order.status is not PARTIAL_FILLED:
-            return order, anomalies
-        status = TABLE[order.status, Trigger.CANCEL][1]
     if outcome is Outcome.IGNORE:
-        return order, ()
-    order = replace(
-        order, status=status, leaves=ZERO, pending=(), text=text, assumed=assumed, ended_at=now, suspended=False
-    )
-    return order, anomalies
+        is_proven = order.assumed and order.status is REJECTED
+        return (replace(order, assumed=False) if is_proven else order), ()
+    if outcome is Outcome.MOVE:
+        return replace(
+            order, status=status, leaves=ZERO, pending=(), text=text, ended_at=now, suspended=False
+        ), ()
+    found = (anomaly(order, "rejected_out_of_turn", f"{order.status.value}: {text}"),)
+    if order.status is not PARTIAL_FILLED:
+        return order, found
+    changed, more = ended(order, CancelCause.UNSOLICITED, None, text, now)
+    return changed, (*found, *more)
 
 
-def triggered(order: Order, now: Micros, seq: int) -> Order:
+def never_arrived(order: Order, text: str, now: Micros) -> Result:
+    """Nothing of the order seems to be at the broker; the first sign of life takes it back."""
+    changed, found = rejected(order, text, now)
+    return (replace(changed, assumed=True) if changed.status is REJECTED else changed), found
+
+
+def triggered(order: Order, broker_order_id: str | None, now: Micros, seq: int) -> Result:
     """The stop was elected."""
+    order, found = acknowledged(order, broker_order_id)
     if order.triggered_at is not None:
-        return order
-    return replace(order, triggered_at=now, triggered_seq=seq)
+        return order, found
+    return replace(order, triggered_at=now, triggered_seq=seq), found
 
 
 def canceled(order: Order, event: OrderCanceled, now: Micros) -> Result:
     """The order ended; what it filled stays."""
     order = _with_ids(order, None, event.broker_order_id)
-    return _end(order, event.cause, event.cumulative, event.text, now)
+    return ended(order, event.cause, event.cumulative, event.text, now)
 
 
-def _end(order: Order, cause: CancelCause, cumulative: Decimal | None, text: str, now: Micros) -> Result:
+def ended(order: Order, cause: CancelCause, cumulative: Decimal | None, text: str, now: Micros) -> Result:
+    """Nothing more of the order can execute. FILLED outranks it, but a bust then leaves it cancelled."""
+    if cause is CancelCause.UNSOLICITED and requests.cancel_is_ours(order):
+        cause = CancelCause.REQUESTED
     outcome, status = TABLE[order.status, Trigger.CANCEL]
-    missing = order.missing
     if outcome is not Outcome.MOVE:
-        return note_total(replace(order, pending=()) if order.pending else order, cumulative, missing)
-    unasked = order.pending_of(PendingKind.CANCEL) is None and cause is CancelCause.UNSOLICITED
+        if order.pending or order.assumed or (order.cancel_cause is None and order.status is not REJECTED):
+            order = replace(order, pending=(), assumed=False, cancel_cause=order.cancel_cause or cause)
+        changed, gaps = counted(order, cumulative, None, now)
+        return changed, gaps
+    found = _unasked(order, cause, text)
+    if cumulative is not None and cumulative < order.filled:
+        found = (*found, _below(order, cumulative, wants_query=True))
     order = replace(
-        order, status=status, leaves=ZERO, pending=(), cancel_cause=cause, text=text, ended_at=now, suspended=False
+        order,
+        status=status,
+        leaves=ZERO,
+        pending=(),
+        cancel_cause=cause,
+        text=text,
+        ended_at=now,
+        suspended=False,
+        assumed=False,
     )
-    anomalies: tuple[Anomaly, ...] = ()
-    if unasked and order.role in (Role.STOP, Role.EXIT):
-        anomalies = (_anomaly(order, "canceled_unasked", text),)
-    order, gaps = note_total(order, cumulative, missing)
-    return order, (*anomalies, *gaps)
+    changed, gaps = counted(order, cumulative, None, now)
+    return changed, (*found, *gaps)
+
+
+def _unasked(order: Order, cause: CancelCause, text: str) -> tuple[Anomaly, ...]:
+    """A stop or exit that ended without our asking leaves a position alone."""
+    if cause is CancelCause.REQUESTED or order.role not in (Role.STOP, Role.EXIT):
+        return ()
+    return (anomaly(order, "canceled_unasked", text or cause.value),)
+
+
+def _below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
+    text = f"the broker counts {cumulative}, we have booked {order.filled}"
+    return anomaly(order, "count_below_fills", text, order.filled - cumulative, wants_query=wants_query)
 
 
 def cancel_rejected(order: Order, event: CancelRejected) -> Result:
-    """The cancel has no effect. Too late or unknown says two things at once: ask which."""
-    pending = _without(order, PendingKind.CANCEL, event.client_order_id)
-    order = replace(order, pending=pending, refusals=order.refusals + 1)
-    return _refused(order, event.status, event.code)
+    """The cancel has no effect."""
+    return _refused(order, event, requests.answered(order, PendingKind.CANCEL, event.client_order_id))
 
 
 def replace_rejected(order: Order, event: ReplaceRejected) -> Result:
     """The replace has no effect; the old terms stand."""
-    pending = _without(order, PendingKind.REPLACE, event.client_order_id)
-    order = replace(order, pending=pending, refusals=order.refusals + 1, text=event.text)
-    return _refused(order, event.status, event.code)
+    return _refused(order, event, requests.answered(order, PendingKind.REPLACE, event.client_order_id))
 
 
-def _refused(order: Order, status: ReportedStatus | None, code: RejectCode) -> Result:
-    if order.status in LIVE_STATES and status not in (None, ReportedStatus.REJECTED):
-        order, _ = acknowledged(order, None)
-    if order.status in LIVE_STATES and code in (RejectCode.TOO_LATE, RejectCode.UNKNOWN_ORDER):
-        return order, (_anomaly(order, "request_refused", code.value, wants_query=True),)
+def _refused(order: Order, event: CancelRejected | ReplaceRejected, request: Pending | None) -> Result:
+    """Too late, unknown, or an end that we have not seen: the order may be gone, so ask."""
+    if request is None:
+        return order, ()
+    refusals = order.refusals + 1 if request.ours else order.refusals
+    order = replace(
+        order, pending=requests.without(order, request), refusals=refusals, text=event.text or order.text
+    )
+    if order.status not in LIVE_STATES:
+        return order, ()
+    if event.status is not None and event.status is not ReportedStatus.REJECTED:
+        order, _ = acknowledged(order, event.broker_order_id)
+    if event.code in (RejectCode.TOO_LATE, RejectCode.UNKNOWN_ORDER) or event.status in _DEAD:
+        return order, (anomaly(order, "request_refused", event.code.value, wants_query=True),)
     return order, ()
 
 
 def replaced(order: Order, event: OrderReplaced, now: Micros) -> Result:
-    """New terms are in force, under a new wire id. More quantity reopens a filled order."""
+    """New terms are in force, under a new wire id. More quantity reopens a filled order (FIX C.1.c)."""
+    if _is_outdated(order, event.client_order_id):
+        return order, ()
+    found: tuple[Anomaly, ...] = ()
     if order.status in (CANCELED, REJECTED):
-        return order, (_anomaly(order, "replaced_after_end", order.status.value, wants_query=True),)
-    asked = next((one for one in order.pending if one.wire_id == event.client_order_id), None)
+        if not order.assumed:
+            text = f"replaced after {order.status.value}"
+            return order, (anomaly(order, "replaced_after_end", text, wants_query=True),)
+        order, found = acknowledged(order, None)
+    request = _answered_by(order, event)
+    total = order.total if event.cumulative is None else max(order.total, event.cumulative)
+    before = order
+    if request is not None:
+        order = requests.overtaken(order, request)
     order = _with_ids(order, event.client_order_id, event.broker_order_id)
-    order = replace(
+    order = requests.with_terms(
         order,
-        quantity=event.quantity,
-        price_limit=_or(event.price_limit, asked.price_limit if asked else None, order.price_limit),
-        price_stop=_or(event.price_stop, asked.price_stop if asked else None, order.price_stop),
-        order_type=event.order_type or (asked.order_type if asked else None) or order.order_type,
-        pending=_without(order, PendingKind.REPLACE, event.client_order_id),
-        refusals=0,
+        request,
+        quantity=max(event.quantity, total),
+        price_limit=event.price_limit,
+        price_stop=event.price_stop,
+        order_type=event.order_type,
     )
-    order, _ = acknowledged(order, None)
-    missing = order.missing
-    if order.filled > ZERO:
-        order = settle_status(order, now)
-    order = replace(order, leaves=leaves_of(order, event.leaves))
-    return note_total(order, event.cumulative, missing)
+    order, _ = acknowledged(replace(order, pending=requests.without(order, request), refusals=0), None)
+    order, gaps = counted(order, event.cumulative, event.leaves, now)
+    return (before if order == before else order), (*found, *gaps)
 
 
-def _or(*values: Decimal | None) -> Decimal | None:
-    return next((value for value in values if value is not None), None)
+def _answered_by(order: Order, event: OrderReplaced) -> Pending | None:
+    """Our request that took effect: by its id, else the one that asked for just these terms."""
+    request = requests.named(order, event.client_order_id)
+    if request is not None:
+        return request if request.kind is PendingKind.REPLACE else None
+    for one in order.pending:
+        if requests.asks_for(one, event.quantity, event.price_limit, event.price_stop):
+            return one
+    return None
 
 
 def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:
@@ -187,24 +252,31 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
     status = event.status
     if status is ReportedStatus.REJECTED:
         return rejected(order, "reported rejected", now)
-    order, anomalies = acknowledged(order, event.broker_order_id)
-    if status in (ReportedStatus.CANCELED, ReportedStatus.EXPIRED):
-        cause = CancelCause.EXPIRED if status is ReportedStatus.EXPIRED else CancelCause.UNSOLICITED
-        order, more = _end(order, cause, event.cumulative, "", now)
-        return order, (*anomalies, *more)
+    cause = _ENDED.get(status)
     if status is ReportedStatus.DONE_FOR_DAY and event.leaves == ZERO:
-        order, more = _end(order, CancelCause.DONE_FOR_DAY, event.cumulative, "", now)
-        return order, (*anomalies, *more)
-    order = _flagged(order, status)
-    order = _resolved(order, event) if status not in _INTERMEDIATE else _marked(order, event, now, seq)
-    missing = order.missing
-    if event.leaves is not None and status is not ReportedStatus.FILLED:
-        order = replace(order, leaves=leaves_of(order, event.leaves))
-    order, gaps = note_total(order, event.cumulative, missing)
-    return order, (*anomalies, *gaps)
+        cause = CancelCause.DONE_FOR_DAY
+    if cause is not None:
+        order = _with_ids(order, None, event.broker_order_id)
+        return ended(order, cause, event.cumulative, "", now)
+    order, found = acknowledged(order, event.broker_order_id)
+    cumulative, leaves = event.cumulative, event.leaves
+    if _is_outdated(order, event.client_order_id):
+        leaves = None
+    if status in _INTERMEDIATE:
+        order = _marked(order, event, now, seq)
+    else:
+        order = _resolved(_flagged(order, status), event)
+        if cumulative is not None and cumulative < order.filled:
+            found = (*found, _below(order, cumulative, wants_query=False))
+        if status is ReportedStatus.FILLED and cumulative is None:
+            cumulative = order.quantity
+    order, gaps = counted(order, cumulative, order.leaves if leaves is None else leaves, now)
+    return order, (*found, *gaps)
 
 
 def _flagged(order: Order, status: ReportedStatus) -> Order:
+    if order.status not in LIVE_STATES:
+        return order
     suspended = status in (ReportedStatus.SUSPENDED, ReportedStatus.STOPPED)
     done_for_day = status is ReportedStatus.DONE_FOR_DAY
     if suspended == order.suspended and done_for_day == order.done_for_day:
@@ -214,91 +286,68 @@ def _flagged(order: Order, status: ReportedStatus) -> Order:
 
 def _resolved(order: Order, event: OrderStatusReported) -> Order:
     """A definite status ends the requests we asked about; a restatement brings new terms."""
-    if event.client_order_id in order.wire_ids:
-        pending = tuple(one for one in order.pending if one.queries == 0)
+    if _is_outdated(order, event.client_order_id):
+        return order
+    request = requests.named(order, event.client_order_id)
+    if request is not None and request.kind is PendingKind.REPLACE:
+        # The broker knows the order under the id of the replace: it took effect, whatever became of its answer.
+        quantity = request.quantity if event.quantity is None else event.quantity
+        order = requests.overtaken(order, request)
+        order = _with_ids(replace(order, pending=requests.without(order, request)), request.wire_id, None)
+    elif any(one.queries for one in order.pending):
+        request, quantity = None, event.quantity
+        order = replace(order, pending=tuple(one for one in order.pending if one.queries == 0))
     else:
-        pending = tuple(one for one in order.pending if one.wire_id != event.client_order_id)
-        order = _with_ids(order, event.client_order_id if len(pending) < len(order.pending) else None, None)
-    order = replace(order, pending=pending)
-    if event.quantity is None or order.pending or order.status not in LIVE_STATES or event.quantity <= ZERO:
+        request, quantity = None, event.quantity
+    if quantity is None or quantity <= ZERO or order.status not in LIVE_STATES:
         return order
-    order = replace(
+    total = order.total if event.cumulative is None else max(order.total, event.cumulative)
+    return requests.with_terms(
         order,
-        quantity=event.quantity,
-        price_limit=_or(event.price_limit, order.price_limit),
-        price_stop=_or(event.price_stop, order.price_stop),
-        order_type=event.order_type or order.order_type,
-    )
-    return replace(order, leaves=leaves_of(order, event.leaves))
-
-
-def _marked(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Order:
-    """A pending status that nobody here asked for: somebody else did; remember it beside the state."""
-    kind = {ReportedStatus.PENDING_CANCEL: PendingKind.CANCEL, ReportedStatus.PENDING_REPLACE: PendingKind.REPLACE}
-    wanted = kind.get(event.status)
-    if wanted is None or order.pending_of(wanted) is not None:
-        return order
-    wire_id = event.client_order_id or order.wire_id
-    return replace(
-        order, pending=(*order.pending, Pending(kind=wanted, seq=seq, wire_id=wire_id, since=now, asked_at=now))
-    )
-
-
-def unknown_to_broker(order: Order, event: OrderUnknown, now: Micros) -> Result:
-    """A complete query found nothing: it never arrived, or it vanished. Either way it protects nobody."""
-    if order.status not in LIVE_STATES or event.asked_at_seq < order.placed_seq:
-        return order, ()
-    if order.pending_of(PendingKind.SUBMIT) is not None and order.filled == ZERO:
-        return rejected(order, event.text or "never arrived at the broker", now, assumed=True)
-    order, gaps = _end(order, CancelCause.UNSOLICITED, None, "unknown to the broker", now)
-    return order, gaps
-
-
-def not_sent(order: Order, command_seq: int, text: str, now: Micros) -> Result:
-    """A command provably never left: the request is void."""
-    pending = next((one for one in order.pending if one.seq == command_seq), None)
-    if pending is None:
-        return order, ()
-    if pending.kind is PendingKind.SUBMIT:
-        return rejected(order, text, now, assumed=True)
-    return replace(order, pending=tuple(one for one in order.pending if one is not pending), text=text), ()
-
-
-def outcome_unknown(order: Order, command_seq: int) -> Order:
-    """A command may have arrived: its fate is looked for at once."""
-    pending = tuple(replace(one, unknown=True) if one.seq == command_seq else one for one in order.pending)
-    return replace(order, pending=pending)
-
-
-def cancel_requested(order: Order, event: CancelRequested, seq: int, now: Micros) -> Order:
-    """Our cancel is on its way."""
-    pending = Pending(kind=PendingKind.CANCEL, seq=seq, wire_id=event.wire_id, since=now, asked_at=now)
-    return replace(order, pending=(*order.pending, pending), requested_at=now)
-
-
-def replace_requested(order: Order, event: ReplaceRequested, seq: int, now: Micros) -> Order:
-    """Our replace is on its way; it uses a cycle."""
-    pending = Pending(
-        kind=PendingKind.REPLACE,
-        seq=seq,
-        wire_id=event.wire_id,
-        since=now,
-        asked_at=now,
-        quantity=event.quantity,
+        request,
+        quantity=max(quantity, total),
         price_limit=event.price_limit,
         price_stop=event.price_stop,
         order_type=event.order_type,
     )
-    return replace(
-        order,
-        pending=(*order.pending, pending),
-        cycles=order.cycles + 1,
-        requested_at=now,
-        reason=event.reason or order.reason,
-    )
 
 
-def query_requested(order: Order, now: Micros) -> Order:
-    """We asked what became of the order."""
-    pending = tuple(replace(one, queries=one.queries + 1, asked_at=now, unknown=False) for one in order.pending)
-    return replace(order, pending=pending)
+def _marked(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Order:
+    """A pending status that nobody here asked for: somebody else did; remember it beside the state."""
+    wanted = {
+        ReportedStatus.PENDING_CANCEL: PendingKind.CANCEL,
+        ReportedStatus.PENDING_REPLACE: PendingKind.REPLACE,
+    }.get(event.status)
+    if wanted is None or order.status not in LIVE_STATES or order.pending_of(wanted) is not None:
+        return order
+    wire_id = event.client_order_id or order.wire_id
+    foreign = Pending(kind=wanted, seq=seq, wire_id=wire_id, since=now, asked_at=now, ours=False)
+    return replace(order, pending=(*order.pending, foreign))
+
+
+def unknown_to_broker(order: Order, event: OrderUnknown, now: Micros) -> Result:
+    """A complete query found nothing: it never arrived, or it vanished. Either way it protects nobody."""
+    request = requests.named(order, event.client_order_id)
+    if request is not None and request.kind is not PendingKind.SUBMIT:
+        # Nothing goes by the id of the request: it had no effect. Of the order itself that says nothing.
+        if event.asked_at_seq < request.seq:
+            return order, ()
+        return replace(order, pending=requests.without(order, request)), ()
+    if _is_outdated(order, event.client_order_id) or event.asked_at_seq < order.placed_seq:
+        return order, ()
+    if order.status not in LIVE_STATES:
+        return order, ()
+    if order.pending_of(PendingKind.SUBMIT) is not None and order.filled == ZERO:
+        return never_arrived(order, event.text or "never arrived at the broker", now)
+    changed, found = ended(order, CancelCause.UNSOLICITED, None, "unknown to the broker", now)
+    return replace(changed, assumed=True), found
+
+
+def not_sent(order: Order, command_seq: int, text: str, now: Micros) -> Result:
+    """A command provably never left: the request is void."""
+    for one in order.pending:
+        if one.seq == command_seq and one.ours:
+            if one.kind is PendingKind.SUBMIT:
+                return never_arrived(order, text, now)
+            return replace(order, pending=requests.without(order, one), text=text), ()
+    return order, ()

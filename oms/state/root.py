@@ -1,7 +1,6 @@
-"""The whole state: account, pipelines and their deadlines. `Book` is what a runner or a replay holds."""
+"""What a pipeline begins as, and the deadlines of all pipelines."""
 
 from heapq import heapify, heappop, heappush
-
 
 from oms.config import Settings
 from oms.events.session import InstrumentDefined
@@ -38,17 +37,23 @@ class Deadlines:
 
     def due(self, now: Micros) -> list[str]:
         """Pipelines whose deadline has come, by (deadline, name). They stay due until put again."""
-        return [name for at, name in sorted((at, name) for name, at in self._due.items() if at <= now)]
+        heap = self._heap
+        found: list[tuple[Micros, str]] = []
+        while heap and heap[0][0] <= now:
+            entry = heappop(heap)
+            # A deadline that was put twice stands in the heap twice; equal entries leave it one after the other.
+            if self._due.get(entry[1]) == entry[0] and (not found or found[-1] != entry):
+                found.append(entry)
+        for entry in found:
+            heappush(heap, entry)
+        return [name for _, name in found]
+
+    def get(self, name: str) -> Micros | None:
+        """The deadline of a pipeline, if it has one."""
+        return self._due.get(name)
 
 
 def new_pipeline(definition: InstrumentDefined, settings: Settings) -> Pipeline:
     """An empty pipeline. Indicator lengths are those of the configuration in force at its definition."""
     market = Market(atr=Atr(length=settings.trail.atr_length), ema=Ema(length=settings.runner.ema_length))
     return Pipeline(instrument=definition, market=market)
-
-
-def speculative(pipelines: dict[str, Pipeline], changed: dict[str, Pipeline]) -> dict[str, Pipeline]:
-    """The pipelines after a step; the old dict is left as it was."""
-    return {**pipelines, **changed} if changed else pipelines
-
-

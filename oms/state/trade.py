@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from oms.events.decisions import EntryAccepted, Rung
 from oms.state.order import Order
-from oms.values import SIGN_OF, ZERO, Micros, PositionSide, Role
+from oms.values import SELL_OF, SIGN_OF, ZERO, Micros, PositionSide, Role
 
 
 class Lot(Struct, frozen=True, gc=False, kw_only=True):
@@ -101,6 +101,11 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
         return self.held * SIGN_OF[self.side]
 
     @property
+    def order_ids(self) -> tuple[str, ...]:
+        """All orders of the trade."""
+        return (*self.entries, *self.stops, *self.targets, *self.exits)
+
+    @property
     def is_over(self) -> bool:
         """Whether the trade ended (a late fill may still reopen it in fact: look at `held`)."""
         return self.closed_at is not None or self.abandoned_at is not None
@@ -154,7 +159,9 @@ def accepted(event: EntryAccepted, now: Micros, seq: int) -> Trade:
 
 def with_order(trade: Trade, order: Order) -> Trade:
     """Put an order into the slot of its role."""
-    slot = {Role.ENTRY: "entries", Role.STOP: "stops", Role.TARGET: "targets", Role.EXIT: "exits"}[order.role or Role.EXIT]
+    slot = {Role.ENTRY: "entries", Role.STOP: "stops", Role.TARGET: "targets", Role.EXIT: "exits"}[
+        order.role or Role.EXIT
+    ]
     ids: tuple[str, ...] = getattr(trade, slot)
     return trade if order.client_order_id in ids else replace(trade, **{slot: (*ids, order.client_order_id)})
 
@@ -165,13 +172,19 @@ def without_stop(trade: Trade, client_order_id: str) -> Trade:
 
 
 def booked(trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micros) -> Trade:
-    """Carry the change of an order's executions into the trade (fills, corrections and busts alike)."""
+    """Carry the change of an order's executions into the trade (fills, corrections and busts alike).
+
+    `exited` is net: an order that buys an oversold quantity back takes it from what was sold.
+    """
     quantity = new.filled - old.filled
     value = new.value - old.value
     if not quantity and not value:
         return trade
+    newest = new.executions[-1].price if new.executions and quantity > ZERO else None
     if new.role is not Role.ENTRY:
-        return replace(trade, exited=trade.exited + quantity, exit_value=trade.exit_value + value)
+        sign = 1 if new.side is SELL_OF[trade.side] else -1
+        exited, exit_value = trade.exited + sign * quantity, trade.exit_value + sign * value
+        return with_high_water(replace(trade, exited=exited, exit_value=exit_value), newest)
     trade = replace(
         trade,
         entered=trade.entered + quantity,
@@ -179,7 +192,6 @@ def booked(trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micro
         lots=_with_lot(trade.lots, new, atr),
         first_fill_at=trade.first_fill_at if trade.first_fill_at is not None else now,
     )
-    newest = new.executions[-1].price if new.executions else None
     return with_high_water(trade, newest)
 
 
@@ -198,4 +210,7 @@ def _with_lot(lots: tuple[Lot, ...], order: Order, atr: Decimal | None) -> tuple
         if lot.client_order_id == order.client_order_id:
             changed = replace(lot, quantity=order.filled, value=order.value)
             return (*lots[:index], changed, *lots[index + 1 :])
-    return (*lots, Lot(client_order_id=order.client_order_id, quantity=order.filled, value=order.value, atr=atr))
+    return (
+        *lots,
+        Lot(client_order_id=order.client_order_id, quantity=order.filled, value=order.value, atr=atr),
+    )

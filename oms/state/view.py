@@ -5,6 +5,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from oms.config import Settings
+from oms.events.base import Event
 from oms.state.account import Account
 from oms.state.market import Market
 from oms.state.order import Order
@@ -14,11 +15,16 @@ from oms.values import MILLISECOND, Micros, Side
 
 
 class View(Struct, frozen=True, gc=False):
-    """Account, pipeline and the logical time of the input that is being decided."""
+    """Account, pipeline and the logical time of the input that is being decided.
+
+    `cause` is the log position of that input, `wish` the input itself where it is a request to this pipeline.
+    """
 
     account: Account
     pipeline: Pipeline
     now: Micros
+    cause: int = 0
+    wish: Event | None = None
 
     @property
     def settings(self) -> Settings:

@@ -21,5 +21,5 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
         amount = Decimal(setting.offset_ticks)
     else:
         # The way out is taken to cost what the way in did; fees of exits would move the stop tick by tick.
-        amount = max(trade.fees_entry, ZERO) * 2 / trade.entered
+        amount = max(trade.fees_entry, ZERO) * 2 / (trade.entered * view.pipeline.instrument.multiplier)
     return break_even_price(price, trade.side, mode, amount, view.tick)

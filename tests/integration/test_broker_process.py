@@ -100,6 +100,41 @@ def test_survives_its_own_sudden_death(place: Place) -> None:
     assert desk.fills("under way") == [("3", "100.01")]
 
 
+@pytest.mark.parametrize("requests", [3, 8, 21])
+def test_what_was_heard_is_in_the_book_after_a_kill_in_traffic(place: Place, requests: int) -> None:
+    """Killed at any moment, the broker keeps every execution that it has told anybody."""
+    process = place.spawn()
+    desk = place.desk().define().quote("99.99", "100.01")
+    stopped = threading.Event()
+
+    def kill_in_traffic() -> None:
+        while not stopped.is_set() and desk.seq < requests:
+            time.sleep(0.0005)
+        process.kill()
+
+    killer = threading.Thread(target=kill_in_traffic)
+    killer.start()
+    for number in range(60):
+        desk.place(f"a{number}", BUY, 1)
+        desk.now += 3_000
+        desk.broker.advance(desk.now)
+    stopped.set()
+    killer.join()
+    process.wait()
+    told = {fill.execution: fill for fill in desk.of(OrderFilled)}
+    failed = {event.client_order_id: event.sent for event in desk.of(CommandFailed)}
+    assert failed, "it died with commands still to come"
+    place.spawn()
+    desk.broker.query(1)
+    desk.settle()
+    dump = desk.broker.dump()
+    assert told.keys() <= {done.execution for done in dump.executions}
+    assert all(told.get(fill.execution, fill) == fill for fill in desk.of(OrderFilled))
+    known = {order.client_order_id for order in dump.orders}
+    assert known.isdisjoint(name for name, sent in failed.items() if not sent)
+    assert known | failed.keys() == {f"a{number}" for number in range(60)}
+
+
 def test_reports_the_lost_link_once_and_its_return(place: Place) -> None:
     place.spawn()
     desk = working_desk(place)

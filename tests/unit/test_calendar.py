@@ -135,16 +135,16 @@ def us_date(text: str) -> date:
     return date(year, month, day)
 
 
-def test_table_is_what_the_rules_say():
+def test_table_is_what_the_rules_say() -> None:
     text = files("oms").joinpath("calendars", "xnys.csv").read_text(encoding="utf-8")
     assert [tuple(row) for row in csv.reader(text.splitlines())] == [COLUMNS, *table()]
 
 
-def test_every_day_of_the_table_is_a_weekday():
+def test_every_day_of_the_table_is_a_weekday() -> None:
     assert [row for row in table() if date.fromisoformat(row[0]).weekday() >= SATURDAY] == []
 
 
-def test_holidays_agree_with_another_table():
+def test_holidays_agree_with_another_table() -> None:
     named = {us_date(text) for text in reference()["holidays"]}
     theirs = {day for day in named if day.year >= FIRST_YEAR and day.weekday() < SATURDAY}
     ours = {
@@ -155,7 +155,7 @@ def test_holidays_agree_with_another_table():
     assert sorted(ours ^ theirs) == []
 
 
-def test_early_closes_agree_with_another_table():
+def test_early_closes_agree_with_another_table() -> None:
     closes = {us_date(text): clock for text, clock in reference()["earlyCloses"].items()}
     theirs = {day for day in closes if day.year >= FIRST_YEAR and day.weekday() < SATURDAY}
     ours = set()
@@ -180,13 +180,13 @@ def test_early_closes_agree_with_another_table():
         (date(2025, 7, 3), "2025-07-03 13:30", "2025-07-03 17:00"),
     ],
 )
-def test_session_times_follow_the_clock_changes(day: date, open_at: str, close_at: str):
+def test_session_times_follow_the_clock_changes(day: date, open_at: str, close_at: str) -> None:
     found = session("XNYS", day)
     assert found is not None
     assert (found.open_at, found.close_at) == (utc(open_at), utc(close_at))
 
 
-def test_extended_hours_end_earlier_on_a_half_day():
+def test_extended_hours_end_earlier_on_a_half_day() -> None:
     whole, half = session("XNYS", date(2024, 11, 27)), session("XNYS", date(2024, 11, 29))
     assert whole is not None
     assert half is not None
@@ -197,42 +197,42 @@ def test_extended_hours_end_earlier_on_a_half_day():
 @pytest.mark.parametrize(
     "day", [date(2024, 3, 9), date(2024, 3, 10), *ONE_OFF, date(2022, 6, 20), date(2027, 6, 18)]
 )
-def test_market_is_closed(day: date):
+def test_market_is_closed(day: date) -> None:
     assert session("XNYS", day) is None
 
 
 @pytest.mark.parametrize(
     "day", [date(2010, 12, 31), date(2021, 6, 18), date(2021, 12, 31), date(2005, 12, 23)]
 )
-def test_market_is_open_although_one_might_think_otherwise(day: date):
+def test_market_is_open_although_one_might_think_otherwise(day: date) -> None:
     assert session("XNYS", day) is not None
 
 
-def test_every_session_is_in_order():
+def test_every_session_is_in_order() -> None:
     found = [one for day in days() if (one := session("XNYS", day))]
     assert all(one.pre_open_at < one.open_at < one.close_at < one.post_close_at for one in found)
     assert all(one.post_close_at < two.pre_open_at for one, two in pairwise(found))
 
 
-def test_a_market_that_never_closes_has_no_sessions():
+def test_a_market_that_never_closes_has_no_sessions() -> None:
     assert session(ALWAYS_OPEN, date(2024, 1, 1)) is None
     assert session_date(ALWAYS_OPEN, 0) is None
     assert last_day(ALWAYS_OPEN) is None
 
 
-def test_session_date_is_the_markets_own():
+def test_session_date_is_the_markets_own() -> None:
     assert session_date("XNYS", utc("2024-03-12 03:59")) == date(2024, 3, 11)
     assert session_date("XNYS", utc("2024-03-12 04:00")) == date(2024, 3, 12)
 
 
 @pytest.mark.parametrize("day", [date(1999, 12, 31), date(2031, 1, 1)])
-def test_a_day_outside_the_table_is_refused(day: date):
+def test_a_day_outside_the_table_is_refused(day: date) -> None:
     with pytest.raises(InputError, match="OMS-K002") as caught:
         session("XNYS", day)
     assert "2000-01-01 to 2030-12-31" in caught.value.render()
 
 
-def test_an_unknown_calendar_is_refused():
+def test_an_unknown_calendar_is_refused() -> None:
     with pytest.raises(InputError, match="OMS-K001"):
         session("XLON", date(2024, 1, 2))
 

@@ -53,7 +53,7 @@ def frame(fields: str, version: str = "FIX.4.4") -> bytes:
 FILL = "35=8|34=2|37=B|11=X|17=E1|150=F|39=1|55=MSFT|54=1|38=100|32=40|31=12.50|151=60|14=40|6=12.5"
 
 
-def test_frame_becomes_a_fill():
+def test_frame_becomes_a_fill() -> None:
     found = parse(frame(f"{FILL}|60=20260302-14:30:00.123456789"))
     assert found is not None
     assert (found.symbol, found.avg_px) == ("MSFT", D("12.5"))
@@ -66,19 +66,19 @@ def test_frame_becomes_a_fill():
     ]  # fmt: skip
 
 
-def test_leap_second_is_the_next_second():
+def test_leap_second_is_the_next_second() -> None:
     ends = [parse(frame(f"{FILL}|60=20161231-23:59:{second}")) for second in ("59", "60")]
     assert [one.transact_time for one in ends if one] == [1_483_228_799_000_000, 1_483_228_800_000_000]
 
 
-def test_raw_data_may_hold_the_separator():
+def test_raw_data_may_hold_the_separator() -> None:
     found = parse(frame(f"{FILL}|354=5|355=a|9=b"))
     assert found is not None
     assert found.exec_id == "E1"
 
 
 @pytest.mark.parametrize("other", ["35=0", "35=A|98=0", "35=3|45=6|58=no", "35=D|11=X"])
-def test_messages_of_another_kind_are_no_reports(other: str):
+def test_messages_of_another_kind_are_no_reports(other: str) -> None:
     assert parse(frame(other)) is None
 
 
@@ -121,29 +121,29 @@ GOOD = frame(FILL)
         (frame(f"{FILL}|103=1.5"), "bad_value"),
     ],
 )
-def test_frame_that_does_not_add_up_is_refused(raw: bytes, code: str):
+def test_frame_that_does_not_add_up_is_refused(raw: bytes, code: str) -> None:
     with pytest.raises(FrameRefused) as caught:
         parse(raw)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("size", range(0, len(GOOD), 7))
-def test_every_cut_of_a_frame_is_refused(size: int):
+def test_every_cut_of_a_frame_is_refused(size: int) -> None:
     with pytest.raises(FrameRefused):
         parse(GOOD[:size])
 
 
 @pytest.mark.parametrize("at", range(0, len(GOOD), 5))
-def test_every_changed_byte_is_refused(at: int):
+def test_every_changed_byte_is_refused(at: int) -> None:
     with pytest.raises(FrameRefused):
         parse(GOOD[:at] + bytes([GOOD[at] ^ 1]) + GOOD[at + 1 :])
 
 
-def test_unknown_order_type_does_not_lose_the_fill():
+def test_unknown_order_type_does_not_lose_the_fill() -> None:
     assert len(events(*(one for one in [parse(frame(f"{FILL}|40=P"))] if one))) == 1
 
 
-def test_unknown_field_name_is_refused():
+def test_unknown_field_name_is_refused() -> None:
     with pytest.raises(FrameRefused, match="avg_price"):
         execution(exec_type="New", ord_status="New", avg_price="1")
 
@@ -164,12 +164,12 @@ def test_unknown_field_name_is_refused():
         {"exec_type": None},
     ],
 )
-def test_report_without_what_it_reports_is_refused(fields: dict[str, Any]):
+def test_report_without_what_it_reports_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(FrameRefused):
         event(ord_status="New", **fields)
 
 
-def test_refused_fill_is_not_half_learned():
+def test_refused_fill_is_not_half_learned() -> None:
     executions = Executions()
     broken = execution(
         exec_type="TradeCorrect", ord_status="Filled", exec_ref_id="C", last_qty=1, last_px=None
@@ -179,20 +179,20 @@ def test_refused_fill_is_not_half_learned():
     assert executions.revise("E", "C") == ("C", 1)
 
 
-def test_acknowledgement():
+def test_acknowledgement() -> None:
     assert event(exec_type="New", ord_status="New", cum_qty=0) == OrderAccepted(
         instrument="I", client_order_id="X", broker_order_id="B"
     )
 
 
-def test_acknowledgement_that_knows_of_fills_tells_them():
+def test_acknowledgement_that_knows_of_fills_tells_them() -> None:
     first, second = events(execution(exec_type="New", ord_status="PartiallyFilled", cum_qty=5, leaves_qty=3))
     assert isinstance(first, OrderAccepted)
     assert isinstance(second, OrderStatusReported)
     assert (second.status, second.cumulative) == (ReportedStatus.PARTIALLY_FILLED, D(5))
 
 
-def test_order_of_a_stranger_comes_with_its_terms():
+def test_order_of_a_stranger_comes_with_its_terms() -> None:
     found = event(
         exec_type="New", ord_status="New", cl_ord_id=None, order_qty=10, ord_type="LIMIT", price="9.5"
     )
@@ -202,7 +202,7 @@ def test_order_of_a_stranger_comes_with_its_terms():
     )  # fmt: skip
 
 
-def test_end_of_a_strangers_order_has_its_made_up_id():
+def test_end_of_a_strangers_order_has_its_made_up_id() -> None:
     found = event(exec_type="Canceled", ord_status="Canceled", cl_ord_id=None)
     assert isinstance(found, OrderCanceled)
     assert found.client_order_id == "X:B"
@@ -217,7 +217,7 @@ def test_end_of_a_strangers_order_has_its_made_up_id():
         ({"exec_type": "DoneForDay", "leaves_qty": 0}, CancelCause.DONE_FOR_DAY),
     ],
 )
-def test_cause_of_the_end(fields: dict[str, Any], cause: CancelCause):
+def test_cause_of_the_end(fields: dict[str, Any], cause: CancelCause) -> None:
     found = event(ord_status="Canceled", cum_qty=3, text="by\x01e", **fields)
     assert isinstance(found, OrderCanceled)
     assert (found.cause, found.cumulative, found.text) == (cause, D(3), "by e")
@@ -238,32 +238,32 @@ def test_cause_of_the_end(fields: dict[str, Any], cause: CancelCause):
         ("Calculated", "Calculated", ReportedStatus.DONE_FOR_DAY),
     ],
 )
-def test_status_reports(exec_type: str, ord_status: str, expected: ReportedStatus):
+def test_status_reports(exec_type: str, ord_status: str, expected: ReportedStatus) -> None:
     found = event(exec_type=exec_type, ord_status=ord_status, leaves_qty=5, order_qty=10, cum_qty=5)
     assert isinstance(found, OrderStatusReported)
     assert found.status is expected
 
 
-def test_settled_order_that_is_full_is_filled():
+def test_settled_order_that_is_full_is_filled() -> None:
     found = event(exec_type="Calculated", ord_status="Calculated", order_qty=10, cum_qty=10, leaves_qty=0)
     assert isinstance(found, OrderStatusReported)
     assert found.status is ReportedStatus.FILLED
 
 
 @pytest.mark.parametrize("fields", [{"order_id": None}, {"order_id": "NONE"}, {"ord_rej_reason": 5}])
-def test_order_that_the_broker_does_not_know(fields: dict[str, Any]):
+def test_order_that_the_broker_does_not_know(fields: dict[str, Any]) -> None:
     found = event(exec_type="OrderStatus", ord_status="Rejected", **fields)
     assert found == OrderUnknown(instrument="I", client_order_id="X", asked_at_seq=7)
 
 
-def test_rejection_names_its_reason():
+def test_rejection_names_its_reason() -> None:
     found = event(exec_type="Rejected", ord_status="Rejected", ord_rej_reason=6, text="again")
     assert found == OrderRejected(
         instrument="I", client_order_id="X", broker_order_id="B", code="DUPLICATE_ORDER", text="again"
     )
 
 
-def test_replace_brings_the_new_terms():
+def test_replace_brings_the_new_terms() -> None:
     found = event(
         exec_type="Replaced", ord_status="PartiallyFilled", cl_ord_id="Y", orig_cl_ord_id="X", order_qty=12_000,
         ord_type="STOP", stop_px="9.10", cum_qty=10_000, leaves_qty=2_000,
@@ -274,7 +274,7 @@ def test_replace_brings_the_new_terms():
     )  # fmt: skip
 
 
-def test_elected_stop():
+def test_elected_stop() -> None:
     assert isinstance(event(exec_type="Triggered", ord_status="New"), OrderTriggered)
 
 
@@ -294,18 +294,18 @@ def refusal(**fields: Any) -> Event:
         (None, RejectCode.OTHER),
     ],
 )
-def test_refused_cancel(reason: int | None, code: RejectCode):
+def test_refused_cancel(reason: int | None, code: RejectCode) -> None:
     found = refusal(cxl_rej_response_to="OrderCancelRequest", cxl_rej_reason=reason)
     assert isinstance(found, CancelRejected)
     assert (found.client_order_id, found.orig_client_order_id, found.code) == ("Y", "X", code)
 
 
-def test_refused_replace():
+def test_refused_replace() -> None:
     found = refusal(cxl_rej_response_to="OrderCancelReplaceRequest", cxl_rej_reason=0)
     assert isinstance(found, ReplaceRejected)
     assert found.status is ReportedStatus.FILLED
 
 
-def test_refusal_that_does_not_say_of_what_is_refused():
+def test_refusal_that_does_not_say_of_what_is_refused() -> None:
     with pytest.raises(FrameRefused, match="cxl_rej_response_to"):
         refusal()

@@ -66,7 +66,7 @@ def revisions(executions: Executions, *reports: Report) -> list[tuple[str, str, 
     ]
 
 
-def test_correction_of_a_correction_belongs_to_the_first_execution():
+def test_correction_of_a_correction_belongs_to_the_first_execution() -> None:
     chain = [change("F", "D"), change("H", "F"), change("K", "H"), change("L", "K", "TradeCancel")]
     assert revisions(Executions(), *chain) == [
         ("ExecutionCorrected", "D", 1), ("ExecutionCorrected", "D", 2), ("ExecutionCorrected", "D", 3),
@@ -74,22 +74,22 @@ def test_correction_of_a_correction_belongs_to_the_first_execution():
     ]  # fmt: skip
 
 
-def test_two_corrections_of_one_execution_follow_each_other():
+def test_two_corrections_of_one_execution_follow_each_other() -> None:
     assert revisions(Executions(), change("F", "D"), change("G", "D")) == [
         ("ExecutionCorrected", "D", 1), ("ExecutionCorrected", "D", 2),
     ]  # fmt: skip
 
 
-def test_correction_sent_again_is_the_same_revision():
+def test_correction_sent_again_is_the_same_revision() -> None:
     found = revisions(Executions(), change("F", "D"), change("H", "F"), change("F", "D"))
     assert [revision for _kind, _root, revision in found] == [1, 2, 1]
 
 
-def test_correction_to_nothing_is_a_bust():
+def test_correction_to_nothing_is_a_bust() -> None:
     assert revisions(Executions(), change("F", "D", quantity=0)) == [("ExecutionBusted", "D", 1)]
 
 
-def test_restarted_connection_is_taught_from_the_log():
+def test_restarted_connection_is_taught_from_the_log() -> None:
     executions = Executions()
     executions.learn("F", "D", 1)
     executions.learn("H", "D", 2)
@@ -100,7 +100,7 @@ def keys(one: Report, events: list[Event]) -> list[str | None]:
     return [entry.dedupe_key for entry in stamped(one, events, 5, "bank/2026-03-02")]
 
 
-def test_inputs_carry_clocks_source_and_bytes():
+def test_inputs_carry_clocks_source_and_bytes() -> None:
     one = change("F", "D", transact_time="20260302-14:30:00")
     (entry,) = stamped(one, translate(one, "I", Executions()), 5, "bank/2026-03-02", b"raw")
     assert isinstance(entry, Stamped)
@@ -118,13 +118,13 @@ def test_inputs_carry_clocks_source_and_bytes():
         ({"msg": "OrderCancelReject", "cxl_rej_response_to": "OrderCancelRequest"}, ["refusal:X"]),
     ],
 )
-def test_keys_of_other_reports(fields: dict[str, Any], expected: list[str | None]):
+def test_keys_of_other_reports(fields: dict[str, Any], expected: list[str | None]) -> None:
     given = {"msg": "ExecutionReport", "cl_ord_id": "X", "order_id": "B", "ord_status": "New"}
     one = report(given | fields)
     assert keys(one, translate(one, "I", Executions())) == expected
 
 
-def test_recorded_acknowledgement_that_calls_itself_a_fill():
+def test_recorded_acknowledgement_that_calls_itself_a_fill() -> None:
     raw = shared("data/fix/logs/banzai_fix41.fix").read_bytes()
     frames = [part.rstrip(b"\r\n") for part in re.split(rb"(?<=\x01)[\r\n]*(?=8=FIX)", raw)]
     assert len(frames) == 16
@@ -151,7 +151,7 @@ def legacy(fields: str) -> Event:
     return event
 
 
-def test_legacy_transactions():
+def test_legacy_transactions() -> None:
     common = "35=8|37=B|11=X|17=E2|54=1|14=0|151=5|32=5|31=10|39=1|150=1"
     assert isinstance(legacy(f"{common}|20=0"), OrderFilled)
     assert isinstance(legacy(f"{common}|20=1|19=E1"), ExecutionBusted)
@@ -191,7 +191,7 @@ class Books:
         return sum((quantity for _revision, quantity in self.held.values()), D(0))
 
 
-def test_published_cases_book_the_expected_quantity():
+def test_published_cases_book_the_expected_quantity() -> None:
     cases = yaml.safe_load(shared("cases/fix44_order_states.yaml").read_text())["cases"]
     wrong = []
     for case in cases:
@@ -212,7 +212,7 @@ def test_published_cases_book_the_expected_quantity():
     assert wrong == []
 
 
-def test_published_answers_for_orders_that_do_not_exist():
+def test_published_answers_for_orders_that_do_not_exist() -> None:
     cases = {
         one["id"]: one for one in yaml.safe_load(shared("cases/fix44_order_states.yaml").read_text())["cases"]
     }

@@ -39,16 +39,16 @@ def arithmetic() -> Iterator[None]:
 )
 def test_break_even_price_moves_in_the_trades_favour(
     side: PositionSide, mode: BreakEvenMode, amount: str, expected: str
-):
+) -> None:
     # The entry is an average price between two ticks.
     assert break_even_price(D("123.4567"), side, mode, D(amount), CENT) == D(expected)
 
 
-def test_price_on_the_tick_stays():
+def test_price_on_the_tick_stays() -> None:
     assert break_even_price(D("10"), LONG, BreakEvenMode.NONE, D(0), CENT) == D("10")
 
 
-def test_round_trip_cost_by_hand():
+def test_round_trip_cost_by_hand() -> None:
     # Buy 100 at 50, 0.005 a share and 1 an order: 2 * (0.005 + 0.01) = 0.03.
     assert round_trip_cost(D(50), D(100), LONG, Fees(per_unit=D("0.005"), per_order=D(1))) == D("0.03")
     # A fraction of the value on both prices: (50 + 0.05) / 0.999 - 50.
@@ -59,7 +59,7 @@ def test_round_trip_cost_by_hand():
 @pytest.mark.parametrize(
     ("price", "quantity", "pct"), [("0", "1", "0"), ("5", "0", "0"), ("5", "-1", "0"), ("5", "1", "1")]
 )
-def test_nothing_to_pay_for_is_no_cost(price: str, quantity: str, pct: str):
+def test_nothing_to_pay_for_is_no_cost(price: str, quantity: str, pct: str) -> None:
     assert round_trip_cost(D(price), D(quantity), LONG, Fees(pct=D(pct))) == 0
 
 
@@ -70,7 +70,7 @@ def test_nothing_to_pay_for_is_no_cost(price: str, quantity: str, pct: str):
 )  # fmt: skip
 def test_trade_closed_at_break_even_does_not_lose(
     entry: Decimal, quantity: int, side: PositionSide, per_unit: int, pct: int, per_order: int
-):
+) -> None:
     fees = Fees(per_unit=D(per_unit).scaleb(-4), pct=D(pct).scaleb(-4), per_order=D(per_order).scaleb(-2))
     cost = round_trip_cost(entry, D(quantity), side, fees)
     price = break_even_price(entry, side, BreakEvenMode.ROUND_TRIP_COST, cost, CENT)
@@ -88,7 +88,7 @@ def test_trade_closed_at_break_even_does_not_lose(
 @given(PRICES, SIDES, st.sampled_from(BreakEvenMode), st.integers(0, 100))
 def test_break_even_price_is_on_the_tick_and_never_worse(
     entry: Decimal, side: PositionSide, mode: BreakEvenMode, amount: int
-):
+) -> None:
     tick = D("0.05")
     price = break_even_price(entry, side, mode, D(amount).scaleb(-4), tick)
     assert price % tick == 0

@@ -39,12 +39,12 @@ def after(indicator: Atr | Ema | Swings, many: Sequence[BarClosed]) -> Atr | Ema
 @pytest.mark.parametrize(
     ("previous", "expected"), [(None, "2"), ("11", "2"), ("14", "4"), ("8", "4"), ("12", "2"), ("10", "2")]
 )
-def test_true_range_counts_the_gap(previous: str | None, expected: str):
+def test_true_range_counts_the_gap(previous: str | None, expected: str) -> None:
     assert true_range(bar("12", "10"), D(previous) if previous else None) == D(expected)
 
 
 @pytest.mark.req("OD-081")
-def test_atr_is_wilders():
+def test_atr_is_wilders() -> None:
     # True ranges 2, 3, 4 give 3; then (3 * 2 + 6) / 3 = 4; then (4 * 2 + 3) / 3 = 3.6666666667.
     day = [
         bar("12", "10", "11"),
@@ -58,7 +58,7 @@ def test_atr_is_wilders():
 
 
 @pytest.mark.req("OD-083")
-def test_ema_starts_with_the_mean():
+def test_ema_starts_with_the_mean() -> None:
     # Closes 1, 2, 3 give 2; weight 1/2: 2 + (4 - 2) / 2 = 3; then 3 + (3 - 3) / 2 = 3; then 2.
     day = [bar(close, close, close) for close in ("1", "2", "3", "4", "3", "1")]
     values = [after(Ema(length=3), day[: count + 1]).value for count in range(len(day))]
@@ -67,7 +67,7 @@ def test_ema_starts_with_the_mean():
 
 @settings(deadline=None)
 @given(st.lists(bars(), min_size=1, max_size=60), st.integers(1, 20))
-def test_averages_stay_inside_what_they_average(many: list[BarClosed], length: int):
+def test_averages_stay_inside_what_they_average(many: list[BarClosed], length: int) -> None:
     atr, ema = Atr(length=length), Ema(length=length)
     ranges, previous = [], None
     for one in many:
@@ -84,14 +84,14 @@ def test_averages_stay_inside_what_they_average(many: list[BarClosed], length: i
 
 @settings(deadline=None)
 @given(st.lists(bars(), min_size=1, max_size=60))
-def test_carried_values_do_not_grow_digits(many: list[BarClosed]):
+def test_carried_values_do_not_grow_digits(many: list[BarClosed]) -> None:
     for value in (after(Atr(length=3), many).value, after(Ema(length=3), many).value):
         assert value is None or -int(value.as_tuple().exponent) == DIGITS
 
 
 @settings(deadline=None)
 @given(st.lists(bars(), max_size=30), bars())
-def test_update_changes_nothing_in_place(many: list[BarClosed], one: BarClosed):
+def test_update_changes_nothing_in_place(many: list[BarClosed], one: BarClosed) -> None:
     before = after(Swings(width=1), many)
     copy = Swings(**{name: getattr(before, name) for name in before.__struct_fields__})
     before.update(one)
@@ -99,7 +99,7 @@ def test_update_changes_nothing_in_place(many: list[BarClosed], one: BarClosed):
 
 
 @pytest.mark.req("OD-083")
-def test_higher_low_is_a_swing_low_above_the_one_before():
+def test_higher_low_is_a_swing_low_above_the_one_before() -> None:
     lows = ["10", "8", "9", "11", "9.5", "12", "13"]
     tracker, seen = Swings(width=1), []
     for low in lows:
@@ -116,13 +116,13 @@ def test_higher_low_is_a_swing_low_above_the_one_before():
     ]
 
 
-def test_lower_swing_low_leaves_the_higher_low_alone():
+def test_lower_swing_low_leaves_the_higher_low_alone() -> None:
     tracker = after(Swings(width=1), [bar("20", low) for low in ("10", "8", "12", "9", "12", "7", "12")])
     assert isinstance(tracker, Swings)
     assert (tracker.swing_low, tracker.higher_low) == (D(7), D(9))
 
 
-def test_first_of_equal_lows_is_the_swing():
+def test_first_of_equal_lows_is_the_swing() -> None:
     tracker = after(Swings(width=1), [bar("20", low) for low in ("10", "8", "8", "10")])
     assert isinstance(tracker, Swings)
     assert (tracker.swing_low, tracker.higher_low) == (D(8), None)
@@ -130,7 +130,7 @@ def test_first_of_equal_lows_is_the_swing():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(PRICES, PRICES), max_size=60), st.integers(1, 3))
-def test_highs_mirror_lows(pairs: list[tuple[Decimal, Decimal]], width: int):
+def test_highs_mirror_lows(pairs: list[tuple[Decimal, Decimal]], width: int) -> None:
     ceiling = D(1_000_000)
     many = [bar(max(pair), min(pair)) for pair in pairs]
     mirrored = [bar(ceiling - one.low, ceiling - one.high) for one in many]
@@ -145,7 +145,7 @@ def test_highs_mirror_lows(pairs: list[tuple[Decimal, Decimal]], width: int):
 
 @settings(deadline=None)
 @given(st.lists(bars(), max_size=60), st.integers(1, 3))
-def test_swing_low_is_the_last_one_of_the_whole_history(many: list[BarClosed], width: int):
+def test_swing_low_is_the_last_one_of_the_whole_history(many: list[BarClosed], width: int) -> None:
     lows = [one.low for one in many]
     found = [
         lows[index]

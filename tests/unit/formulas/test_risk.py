@@ -31,23 +31,23 @@ def strings(values: tuple[Decimal, ...]) -> list[str]:
 
 
 @pytest.mark.req("OD-048")
-def test_targets_lie_at_multiples_of_the_risk():
+def test_targets_lie_at_multiples_of_the_risk() -> None:
     assert [r_multiple_price(D(100), D(2), D(k), LONG) for k in (1, 2, 3)] == [102, 104, 106]
     assert [r_multiple_price(D(100), D(2), D(k), SHORT) for k in (1, 2, 3)] == [98, 96, 94]
 
 
-def test_risk_is_counted_toward_the_stop():
+def test_risk_is_counted_toward_the_stop() -> None:
     assert (risk_per_unit(D(100), D(98), LONG), risk_per_unit(D(100), D(102), SHORT)) == (2, 2)
     assert (risk_per_unit(D(100), D(101), LONG), risk_per_unit(D(100), D(100), SHORT)) == (0, 0)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from(PositionSide), st.integers(-5, 5))
-def test_multiple_and_price_are_inverse(entry: int, r: int, side: PositionSide, k: int):
+def test_multiple_and_price_are_inverse(entry: int, r: int, side: PositionSide, k: int) -> None:
     assert r_multiple(D(entry), r_multiple_price(D(entry), D(r), D(k), side), D(r), side) == k
 
 
-def test_multiple_of_no_risk_is_unknown():
+def test_multiple_of_no_risk_is_unknown() -> None:
     assert r_multiple(D(100), D(101), D(0), LONG) is None
 
 
@@ -63,7 +63,7 @@ def test_multiple_of_no_risk_is_unknown():
         ("15000.01", SizeClass.FULL),
     ],
 )
-def test_thresholds_belong_to_the_middle_class(value: str, expected: SizeClass):
+def test_thresholds_belong_to_the_middle_class(value: str, expected: SizeClass) -> None:
     assert size_class(D(value), D(5000), D(15000)) is expected
 
 
@@ -93,11 +93,11 @@ def test_thresholds_belong_to_the_middle_class(value: str, expected: SizeClass):
         ("100", (D("0.2"),), "1", ["100"]),
     ],
 )
-def test_tranches_by_hand(quantity: str, pcts: tuple[Decimal, ...], lot: str, expected: list[str]):
+def test_tranches_by_hand(quantity: str, pcts: tuple[Decimal, ...], lot: str, expected: list[str]) -> None:
     assert strings(allocate(D(quantity), pcts, D(lot))) == expected
 
 
-def test_no_fractions_no_tranches():
+def test_no_fractions_no_tranches() -> None:
     assert allocate(D(100), (), D(1)) == ()
 
 
@@ -110,7 +110,7 @@ def test_no_fractions_no_tranches():
 )  # fmt: skip
 def test_tranches_sum_to_the_position(
     thousandths: int, lot_text: str, pcts: list[Decimal] | tuple[Decimal, ...]
-):
+) -> None:
     quantity, lot = D(thousandths).scaleb(-3), D(lot_text)
     tranches = allocate(quantity, pcts, lot)
     assert len(tranches) == len(pcts)
@@ -122,13 +122,13 @@ def test_tranches_sum_to_the_position(
 @pytest.mark.req("OD-047")
 @settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([COMPACT, STANDARD, FULL]))
-def test_each_tranche_is_within_a_lot_of_its_share(quantity: int, pcts: tuple[Decimal, ...]):
+def test_each_tranche_is_within_a_lot_of_its_share(quantity: int, pcts: tuple[Decimal, ...]) -> None:
     tranches = allocate(D(quantity), pcts, D(1))
     assert all(abs(tranche - quantity * pct) < 1 for tranche, pct in zip(tranches, pcts, strict=True))
 
 
 @pytest.mark.req("CH-069", "CH-071")
-def test_return_on_the_margin():
+def test_return_on_the_margin() -> None:
     assert roe(D(10), D(100)) == D("0.1")
     assert roe(D(10), D(0)) is None
     assert price_for_roe(D(100), D(5), D("0.1"), LONG) == D(102)

@@ -48,25 +48,25 @@ def drained(name: str, *files: Path, options: Options | None = None) -> list[Sta
     return list(open_format(name, files, "X", options))
 
 
-def test_every_format_is_listed_under_its_own_name():
+def test_every_format_is_listed_under_its_own_name() -> None:
     assert {name: module.NAME for name, module in FORMATS.items()} == {name: name for name in FORMATS}
 
 
-def test_unknown_format_is_refused():
+def test_unknown_format_is_refused() -> None:
     error = refusal(lambda: open_format("parquet", ["x"], "X"))
     assert (error.code, error.why) == ("OMS-I007", "the formats are csv, index-minute, lean, binance-raw")
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_missing_file_is_refused(name: str, tmp_path: Path):
+def test_missing_file_is_refused(name: str, tmp_path: Path) -> None:
     assert refusal(lambda: drained(name, tmp_path / "none.gz")).code == "OMS-I001"
 
 
-def test_no_file_at_all_is_refused():
+def test_no_file_at_all_is_refused() -> None:
     assert refusal(lambda: open_format("csv", [], "X")).code == "OMS-I001"
 
 
-def test_csv_bar_acts_at_its_end(tmp_path: Path):
+def test_csv_bar_acts_at_its_end(tmp_path: Path) -> None:
     (record,) = drained("csv", write(tmp_path / "a.csv", BARS, bar_line(30, "10.50,11,9.00,10")))
     end = utc("2026-03-02 14:31")
     assert record == Stamped(
@@ -81,7 +81,7 @@ def test_csv_bar_acts_at_its_end(tmp_path: Path):
 
 
 @pytest.mark.parametrize("column", ["open_at", "end_at"])
-def test_csv_bar_with_one_time_needs_the_interval(column: str, tmp_path: Path):
+def test_csv_bar_with_one_time_needs_the_interval(column: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", f"close,open,high,low,{column}", "10,10,11,9,2026-03-02T14:30:00+00:00")
     assert refusal(lambda: drained("csv", path)).code == "OMS-I003"
     (record,) = drained("csv", path, options=Options(interval_us=60_000_000))
@@ -91,7 +91,7 @@ def test_csv_bar_with_one_time_needs_the_interval(column: str, tmp_path: Path):
     assert getattr(event, column) == utc("2026-03-02 14:30")
 
 
-def test_csv_kinds_are_merged_in_time_order(tmp_path: Path):
+def test_csv_kinds_are_merged_in_time_order(tmp_path: Path) -> None:
     bars = write(tmp_path / "b.csv", BARS, bar_line(30), bar_line(31))
     quotes = write(
         tmp_path / "q.csv", "received_at,bid,ask",
@@ -108,7 +108,7 @@ def test_csv_kinds_are_merged_in_time_order(tmp_path: Path):
     )
 
 
-def test_ticks_of_one_instant_keep_their_order(tmp_path: Path):
+def test_ticks_of_one_instant_keep_their_order(tmp_path: Path) -> None:
     path = write(
         tmp_path / "p.csv", "received_at,price", *(f"2026-03-02T14:31:00Z,{price}" for price in (3, 1, 2))
     )
@@ -116,7 +116,7 @@ def test_ticks_of_one_instant_keep_their_order(tmp_path: Path):
     assert [event.price for event in events if isinstance(event, TradePrinted)] == [3, 1, 2]
 
 
-def test_exact_repetition_is_dropped_and_counted(tmp_path: Path):
+def test_exact_repetition_is_dropped_and_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", BARS, bar_line(30), bar_line(30), bar_line(31))
     reading = open_format("csv", [path], "X")
     assert len(list(reading)) == 2
@@ -150,14 +150,14 @@ def test_exact_repetition_is_dropped_and_counted(tmp_path: Path):
         (bar_line(30).replace("14:31", "14:33"), "OMS-I005", "lies before the end of the row before it"),
     ],
 )  # fmt: skip
-def test_broken_bar_is_refused_with_its_line(line: str, code: str, why: str, tmp_path: Path):
+def test_broken_bar_is_refused_with_its_line(line: str, code: str, why: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", BARS, bar_line(30), line)
     error = refusal(lambda: drained("csv", path))
     assert (error.code, error.where) == (code, f"{path} line 3")
     assert why in (error.why or "")
 
 
-def test_records_before_the_broken_one_are_yielded_first(tmp_path: Path):
+def test_records_before_the_broken_one_are_yielded_first(tmp_path: Path) -> None:
     reading = iter(open_format("csv", [write(tmp_path / "a.csv", BARS, bar_line(30), "x")], "X"))
     assert isinstance(next(reading).event, BarClosed)
     assert refusal(lambda: next(reading)).code == "OMS-I004"
@@ -166,18 +166,18 @@ def test_records_before_the_broken_one_are_yielded_first(tmp_path: Path):
 @pytest.mark.parametrize(
     "line", ["2026-03-02T14:30:00Z,10", "2026-03-02T14:30:00Z,10,x", "2026-03-02T14:30:00Z,-1,2"]
 )
-def test_broken_quote_is_refused(line: str, tmp_path: Path):
+def test_broken_quote_is_refused(line: str, tmp_path: Path) -> None:
     path = write(tmp_path / "q.csv", "received_at,bid,ask", line)
     assert refusal(lambda: drained("csv", path)).where == f"{path} line 2"
 
 
-def test_quote_that_goes_back_in_time_is_refused(tmp_path: Path):
+def test_quote_that_goes_back_in_time_is_refused(tmp_path: Path) -> None:
     early, late = "2026-03-02T14:30:00Z,10,11", "2026-03-02T14:30:00.000001Z,10,11"
     path = write(tmp_path / "q.csv", "received_at,bid,ask", late, early)
     assert refusal(lambda: drained("csv", path)).code == "OMS-I005"
 
 
-def test_crossed_quote_is_a_fact_that_the_core_judges(tmp_path: Path):
+def test_crossed_quote_is_a_fact_that_the_core_judges(tmp_path: Path) -> None:
     path = write(tmp_path / "q.csv", "received_at,bid,ask", "2026-03-02T14:30:00Z,11,10")
     (record,) = drained("csv", path)
     assert isinstance(record.event, QuoteReported)
@@ -195,17 +195,17 @@ def test_crossed_quote_is_a_fact_that_the_core_judges(tmp_path: Path):
         BARS + ",open",
     ],
 )
-def test_unknown_columns_are_refused(header: str, tmp_path: Path):
+def test_unknown_columns_are_refused(header: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", header, bar_line(30))
     error = refusal(lambda: drained("csv", path))
     assert (error.code, error.where) == ("OMS-I003", f"{path} line 1")
 
 
-def test_empty_file_is_refused(tmp_path: Path):
+def test_empty_file_is_refused(tmp_path: Path) -> None:
     assert refusal(lambda: drained("csv", write(tmp_path / "a.csv"))).code == "OMS-I003"
 
 
-def test_files_in_the_wrong_order_are_refused(tmp_path: Path):
+def test_files_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
     first = write(tmp_path / "1.csv", BARS, bar_line(30))
     second = write(tmp_path / "2.csv", BARS, bar_line(31))
     assert len(drained("csv", first, second)) == 2
@@ -213,19 +213,19 @@ def test_files_in_the_wrong_order_are_refused(tmp_path: Path):
     assert (error.code, error.where) == ("OMS-I005", f"{first} line 2")
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path):
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(BARS.encode() + b"\n\xff\xfe\n")
     error = refusal(lambda: drained("csv", path))
     assert (error.code, error.where) == ("OMS-I002", f"{path} line 2")
 
 
-def test_endless_line_is_refused(tmp_path: Path):
+def test_endless_line_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", BARS, "1" * 1_000_001)
     assert "longer than" in (refusal(lambda: drained("csv", path)).why or "")
 
 
-def test_csv_may_be_gzipped(tmp_path: Path):
+def test_csv_may_be_gzipped(tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
     packed = gzip.compress(f"\ufeff{BARS}\n{bar_line(30)}\n".encode())
     path.write_bytes(packed)
@@ -237,7 +237,7 @@ def test_csv_may_be_gzipped(tmp_path: Path):
 INDEX = "Date,Open,Close,High,Low,Volume"
 
 
-def test_index_minute_finds_close_before_high(tmp_path: Path):
+def test_index_minute_finds_close_before_high(tmp_path: Path) -> None:
     path = write(tmp_path / "i.csv", INDEX, "11/5/2019 9:30,3080.8,3080.49,3081.47,3080.3,0")
     (record,) = drained("index-minute", path)
     assert record.event == BarClosed(
@@ -246,14 +246,14 @@ def test_index_minute_finds_close_before_high(tmp_path: Path):
     )  # fmt: skip
 
 
-def test_index_minute_follows_the_clock_change(tmp_path: Path):
+def test_index_minute_follows_the_clock_change(tmp_path: Path) -> None:
     path = write(tmp_path / "i.csv", INDEX, "11/1/2019 15:59,10,10,10,10,0", "11/4/2019 9:30,10,10,10,10,0")
     assert [one.logical_time for one in drained("index-minute", path)] == [
         utc("2019-11-01 20:00"), utc("2019-11-04 14:31"),
     ]  # fmt: skip
 
 
-def test_index_minute_may_be_stamped_with_the_end(tmp_path: Path):
+def test_index_minute_may_be_stamped_with_the_end(tmp_path: Path) -> None:
     path = write(tmp_path / "i.csv", INDEX, "11/5/2019 9:31,10,10,10,10,0")
     (record,) = drained("index-minute", path, options=Options(stamp="end"))
     assert record.logical_time == utc("2019-11-05 14:31")
@@ -270,13 +270,13 @@ def test_index_minute_may_be_stamped_with_the_end(tmp_path: Path):
         ("11/5/2019 9:30,10,10,10,10", "5 values under 6 columns"),
     ],
 )
-def test_broken_index_row_is_refused(line: str, why: str, tmp_path: Path):
+def test_broken_index_row_is_refused(line: str, why: str, tmp_path: Path) -> None:
     path = write(tmp_path / "i.csv", INDEX, line)
     error = refusal(lambda: drained("index-minute", path))
     assert error.where == f"{path} line 2"
     assert why in (error.why or "")
 
 
-def test_index_without_a_column_is_refused(tmp_path: Path):
+def test_index_without_a_column_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "i.csv", "Date,Open,High,Low,Volume", "11/5/2019 9:30,10,10,10,0")
     assert "missing ['Close']" in (refusal(lambda: drained("index-minute", path)).why or "")

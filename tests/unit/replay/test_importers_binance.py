@@ -63,7 +63,7 @@ def drained(*files: Path, options: Options | None = None) -> list[Stamped]:
     return list(open_format("binance-raw", files, "X", options))
 
 
-def test_binance_record_acts_when_it_was_received(tmp_path: Path):
+def test_binance_record_acts_when_it_was_received(tmp_path: Path) -> None:
     path = captured(tmp_path / "c.gz", (START + 1_999, ticker(1)), (START + 5_000, trade(1)))
     quote, printed = drained(path)
     assert quote == Stamped(
@@ -74,13 +74,13 @@ def test_binance_record_acts_when_it_was_received(tmp_path: Path):
     assert printed.event == TradePrinted(instrument="X", price=D("100.1"), received_at=START // 1000 + 5)
 
 
-def test_binance_side_without_orders_is_missing(tmp_path: Path):
+def test_binance_side_without_orders_is_missing(tmp_path: Path) -> None:
     (record,) = drained(captured(tmp_path / "c.gz", (START, ticker(1, bid="0.00000000"))))
     assert isinstance(record.event, QuoteReported)
     assert record.event.bid is None
 
 
-def test_binance_other_messages_are_counted(tmp_path: Path):
+def test_binance_other_messages_are_counted(tmp_path: Path) -> None:
     depth = {"stream": "btcusdt@depth@0ms", "data": {"e": "depthUpdate", "b": [["1", "2"]]}}
     snapshot = {"lastUpdateId": 1, "bids": []}
     path = captured(tmp_path / "c.gz", (START, depth), (START + 1, snapshot), (START + 2, ticker(1)))
@@ -89,7 +89,7 @@ def test_binance_other_messages_are_counted(tmp_path: Path):
     assert (reading.tally.rows, reading.tally.ignored) == (3, 2)
 
 
-def test_binance_bars_are_built_from_prints(tmp_path: Path):
+def test_binance_bars_are_built_from_prints(tmp_path: Path) -> None:
     second = 1_000_000_000
     path = captured(
         tmp_path / "c.gz",
@@ -118,14 +118,14 @@ def test_binance_bars_are_built_from_prints(tmp_path: Path):
     assert times == sorted(times)
 
 
-def test_binance_bar_length_is_an_option(tmp_path: Path):
+def test_binance_bar_length_is_an_option(tmp_path: Path) -> None:
     messages = [(START + number * 500_000_000, trade(number)) for number in range(1, 8)]
     records = drained(captured(tmp_path / "c.gz", *messages), options=Options(interval_us=1_000_000))
     spans = [one.event.open_at - START // 1000 for one in records if isinstance(one.event, BarClosed)]
     assert spans == [1_000_000, 2_000_000]
 
 
-def test_binance_repeated_message_is_dropped(tmp_path: Path):
+def test_binance_repeated_message_is_dropped(tmp_path: Path) -> None:
     path = captured(tmp_path / "c.gz", (START, trade(1)), (START + 1, trade(1)), (START + 2, trade(2)))
     reading = open_format("binance-raw", [path], "X")
     assert len(list(reading)) == 2
@@ -148,19 +148,19 @@ def test_binance_repeated_message_is_dropped(tmp_path: Path):
         ([(START, ticker(1)), (17, ticker(2))], "OMS-I004"),
     ],
 )
-def test_broken_binance_line_is_refused(messages: list[tuple[int, Any]], code: str, tmp_path: Path):
+def test_broken_binance_line_is_refused(messages: list[tuple[int, Any]], code: str, tmp_path: Path) -> None:
     path = captured(tmp_path / "c.gz", *messages)
     error = refusal(lambda: drained(path))
     assert (error.code, error.where) == (code, f"{path} line 2")
 
 
-def test_truncated_gzip_is_refused(tmp_path: Path):
+def test_truncated_gzip_is_refused(tmp_path: Path) -> None:
     path = captured(tmp_path / "c.gz", *((START + number, trade(number)) for number in range(1, 500)))
     path.write_bytes(path.read_bytes()[:-20])
     assert refusal(lambda: drained(path)).code == "OMS-I002"
 
 
-def test_two_captures_continue_each_other(tmp_path: Path):
+def test_two_captures_continue_each_other(tmp_path: Path) -> None:
     first = captured(tmp_path / "1.gz", (START, trade(1)))
     second = captured(tmp_path / "2.gz", (START + 1_000, trade(2)))
     assert len(drained(first, second)) == 2

@@ -57,7 +57,7 @@ def lean_pair(folder: Path) -> tuple[Path, Path]:
     return trades, quotes
 
 
-def test_lean_equity_rows_are_stamped_with_their_start_and_scaled(tmp_path: Path):
+def test_lean_equity_rows_are_stamped_with_their_start_and_scaled(tmp_path: Path) -> None:
     records = drained(*lean_pair(tmp_path))
     first = utc("2013-10-07 13:31")
     assert [(type(one.event).__name__, one.logical_time - first) for one in records] == [
@@ -75,7 +75,7 @@ def test_lean_equity_rows_are_stamped_with_their_start_and_scaled(tmp_path: Path
     )
 
 
-def test_lean_crypto_rows_are_utc_and_unscaled(tmp_path: Path):
+def test_lean_crypto_rows_are_utc_and_unscaled(tmp_path: Path) -> None:
     path = zipped(
         tmp_path / "t.zip", "20221213_btcusd_second_trade_perp.csv", "1000,17204,17207.6,17203.9,17207.6,4242"
     )
@@ -88,7 +88,7 @@ def test_lean_crypto_rows_are_utc_and_unscaled(tmp_path: Path):
     assert record.event.close == D("17207.6")
 
 
-def test_lean_files_may_come_in_any_order(tmp_path: Path):
+def test_lean_files_may_come_in_any_order(tmp_path: Path) -> None:
     days = [
         zipped(tmp_path / f"{day}.zip", f"201310{day}_spy_minute_trade.csv", "34200000,10,10,10,10,1")
         for day in ("09", "07", "08")
@@ -109,7 +109,7 @@ def test_lean_files_may_come_in_any_order(tmp_path: Path):
         ("34110000,1672700,1673000,1672600,1672800,1", "OMS-I005"),
     ],
 )
-def test_broken_lean_row_is_refused(line: str, code: str, tmp_path: Path):
+def test_broken_lean_row_is_refused(line: str, code: str, tmp_path: Path) -> None:
     path = zipped(
         tmp_path / "t.zip",
         "20131007_spy_minute_trade.csv",
@@ -120,25 +120,25 @@ def test_broken_lean_row_is_refused(line: str, code: str, tmp_path: Path):
     assert (error.code, error.where) == (code, f"{path} line 2")
 
 
-def test_lean_side_that_is_half_empty_is_refused(tmp_path: Path):
+def test_lean_side_that_is_half_empty_is_refused(tmp_path: Path) -> None:
     line = "34200000,1672700,,1672500,1672700,10,1672800,1673000,1672600,1672900,20"
     path = zipped(tmp_path / "q.zip", "20131007_spy_minute_quote.csv", line)
     assert "bid.high is not a number" in (refusal(lambda: drained(path)).why or "")
 
 
-def test_lean_zip_of_another_symbol_is_refused(tmp_path: Path):
+def test_lean_zip_of_another_symbol_is_refused(tmp_path: Path) -> None:
     trades, _quotes = lean_pair(tmp_path)
     other = zipped(tmp_path / "o.zip", "20131008_ibm_minute_trade.csv", "34200000,10,10,10,10,1")
     assert refusal(lambda: drained(trades, other)).code == "OMS-I008"
 
 
-def test_same_lean_day_twice_is_refused(tmp_path: Path):
+def test_same_lean_day_twice_is_refused(tmp_path: Path) -> None:
     one = zipped(tmp_path / "1.zip", "20131007_spy_minute_trade.csv", "34200000,10,10,10,10,1")
     two = zipped(tmp_path / "2.zip", "20131007_spy_minute_trade.csv", "34200000,10,10,10,10,2")
     assert refusal(lambda: drained(one, two)).code == "OMS-I006"
 
 
-def test_damaged_zip_is_refused(tmp_path: Path):
+def test_damaged_zip_is_refused(tmp_path: Path) -> None:
     trades, _quotes = lean_pair(tmp_path)
     whole = trades.read_bytes()
     trades.write_bytes(whole[: len(whole) // 2])
@@ -149,7 +149,7 @@ def test_damaged_zip_is_refused(tmp_path: Path):
     assert refusal(lambda: drained(trades)).code in ("OMS-I002", "OMS-I004")
 
 
-def test_zip_that_is_no_lean_file_is_refused(tmp_path: Path):
+def test_zip_that_is_no_lean_file_is_refused(tmp_path: Path) -> None:
     assert refusal(lambda: drained(zipped(tmp_path / "a.zip", "notes.txt", "1"))).code == "OMS-I003"
     bad_day = zipped(tmp_path / "b.zip", "20131399_spy_minute_trade.csv", "1")
     assert "is no date" in (refusal(lambda: drained(bad_day)).why or "")

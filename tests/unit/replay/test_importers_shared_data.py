@@ -42,7 +42,7 @@ def kinds(records: list[Stamped]) -> dict[str, int]:
     return dict(Counter(type(record.event).__name__ for record in records))
 
 
-def test_index_days_start_with_the_session():
+def test_index_days_start_with_the_session() -> None:
     (path,) = shared("us_index_mplfinance/SP500_NOV2019_IDay.csv")
     records = list(open_format("index-minute", [path], "SPX"))
     bars = [record.event for record in records if isinstance(record.event, BarClosed)]
@@ -61,7 +61,7 @@ def test_index_days_start_with_the_session():
 @pytest.mark.parametrize(
     ("venue", "symbol", "quotes", "bars"), [("binance", "btcusd", 1104, 1439), ("bybit", "btcusdt", 460, 721)]
 )
-def test_lean_crypto_day(venue: str, symbol: str, quotes: int, bars: int):
+def test_lean_crypto_day(venue: str, symbol: str, quotes: int, bars: int) -> None:
     folder = f"crypto/lean/{venue}/minute/{symbol}"
     files = shared(f"{folder}/20221213_trade.zip", f"{folder}/20221213_quote.zip")
     records = list(open_format("lean", files, "X", Options(market="crypto")))
@@ -69,7 +69,7 @@ def test_lean_crypto_day(venue: str, symbol: str, quotes: int, bars: int):
     assert in_order(records)
 
 
-def test_capture_continues_across_midnight():
+def test_capture_continues_across_midnight() -> None:
     files = shared(
         "crypto/hftbacktest/cm/btcusd_perp_20240808.gz", "crypto/hftbacktest/cm/btcusd_perp_20240809.gz"
     )

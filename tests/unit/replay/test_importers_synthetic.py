@@ -35,24 +35,24 @@ def quotes(*args: object, **kwargs: object) -> list[QuoteReported]:
 
 
 @pytest.mark.parametrize(("position", "expected"), [("5", "low"), ("0", "low"), ("-5", "high")])
-def test_first_extreme_hurts_the_position(position: str, expected: str):
+def test_first_extreme_hurts_the_position(position: str, expected: str) -> None:
     assert adverse_to(D(position)) == expected
 
 
 @pytest.mark.parametrize(
     ("adverse", "expected"), [("low", [100, 97, 104, 102]), ("high", [100, 104, 97, 102])]
 )
-def test_path_visits_the_four_prices_in_order(adverse: str, expected: list[int]):
+def test_path_visits_the_four_prices_in_order(adverse: str, expected: list[int]) -> None:
     found = quotes(bar(), adverse, D(0))
     assert [quote.bid for quote in found] == [D(price) for price in expected for _second in range(15)]
 
 
-def test_quotes_stay_fresh_and_end_before_the_bar():
+def test_quotes_stay_fresh_and_end_before_the_bar() -> None:
     times = [record.logical_time for record in path(bar(), "low", D(0))]
     assert times == list(range(600 * SECOND, 660 * SECOND, SECOND))
 
 
-def test_quotes_say_that_they_are_made():
+def test_quotes_say_that_they_are_made() -> None:
     (first, *_rest) = path(bar(), "low", D("0.02"))
     assert first.source == "synthetic"
     assert first.event == QuoteReported(
@@ -60,12 +60,12 @@ def test_quotes_say_that_they_are_made():
     )
 
 
-def test_sides_move_out_to_the_tick():
+def test_sides_move_out_to_the_tick() -> None:
     (first, *_rest) = quotes(bar(), "low", D("0.01"), tick=D("0.01"))
     assert (first.bid, first.ask) == (D("99.99"), D("100.01"))
 
 
-def test_side_below_zero_is_missing():
+def test_side_below_zero_is_missing() -> None:
     assert quotes(bar(), "low", D(500))[0].bid is None
 
 
@@ -73,7 +73,7 @@ def test_side_below_zero_is_missing():
 @given(
     span=st.integers(4, 10_000_000), step=st.integers(1, 5_000_000), adverse=st.sampled_from(["low", "high"])
 )
-def test_any_bar_shows_all_four_prices_inside_its_span(span: int, step: int, adverse: str):
+def test_any_bar_shows_all_four_prices_inside_its_span(span: int, step: int, adverse: str) -> None:
     step = max(step, span // 1000)
     records = list(path(bar(span), adverse, D(0), step_us=step))  # type: ignore[arg-type]
     times = [record.logical_time for record in records]

@@ -1,0 +1,70 @@
+"""Durable commands go to the wire: what reduces risk first, nothing stale, every failure an input.
+
+Nothing is resent here. A command whose fate is unknown stays pending in the state, and the reconciliation policy
+asks the broker; a command that provably did not leave comes back as `CommandFailed` and its owner decides anew.
+Architecture 3 and 5.4; reliability I60..I62, I66.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from oms import commands
+from oms.commands import Command
+from oms.errors import EnvironmentProblem
+from oms.events.base import Event, Stamped
+from oms.events.broker import CommandExpired, CommandFailed
+from oms.values import Micros
+
+
+class Wire(Protocol):
+    """The sending half of a broker."""
+
+    def send_at(self, command: Command, now: Micros) -> None:
+        """Hand a command to the wire."""
+
+
+class Dispatcher:
+    """Sends what was committed. `report` takes the outcomes that the broker itself will not tell."""
+
+    def __init__(self, wire: Wire, report: Callable[[Stamped], None]) -> None:
+        self._wire = wire
+        self._report = report
+
+    def dispatch(self, released: Iterable[Command], now: Micros) -> None:
+        """Send commands of durable decisions, lowest priority number first, each in log order."""
+        for command in sorted(released, key=_order):
+            valid_until = getattr(command, "valid_until", None)
+            if valid_until is not None and commands.adds_risk(command) and now > valid_until:
+                self._tell(
+                    CommandExpired(
+                        instrument=command.instrument,
+                        client_order_id=command.client_order_id,
+                        command_seq=command.seq,
+                    ),
+                    command,
+                    now,
+                )
+                continue
+            self._send(command, now)
+
+    def _send(self, command: Command, now: Micros) -> None:
+        try:
+            self._wire.send_at(command, now)
+        except (OSError, EnvironmentProblem) as failure:
+            # Whether it left is not known here: the safe reading is that it may have.
+            event = CommandFailed(
+                instrument=command.instrument,
+                client_order_id=command.client_order_id,
+                command_seq=command.seq,
+                sent=True,
+                text=str(failure),
+            )
+            self._tell(event, command, now)
+
+    def _tell(self, event: Event, command: Command, now: Micros) -> None:
+        key = f"{type(event).__name__}:{command.seq}"
+        self._report(Stamped(event=event, logical_time=now, source="dispatcher", dedupe_key=key))
+
+
+def _order(command: Command) -> tuple[int, int]:
+    return commands.priority(command), command.seq

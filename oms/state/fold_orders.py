@@ -1,0 +1,239 @@
+"""The part of the fold that changes orders: reports of the broker, and our own requests.
+
+A report finds its order by any id that the broker has used for it. An order that is not ours is tracked from the
+first report that says enough about it, and no policy acts on it (FIX E.1.a); of any other order we only say that
+we do not know it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from oms.events import broker, decisions
+from oms.events.base import Event
+from oms.state import fills, reports, requests
+from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
+from oms.state.pipeline import Pipeline, put_order, put_trade
+from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
+
+Folded = tuple[Pipeline, tuple[Anomaly, ...]]
+Fold = Callable[[Pipeline, Any, Micros, int], Folded]
+_Change = Callable[[Order, Any, Micros, int], fills.Result]
+
+
+def _on_order(change: _Change) -> Fold:
+    """A fold that finds the order, changes it and stores it; an order nobody knows is an anomaly."""
+
+    def apply(pipeline: Pipeline, event: Any, now: Micros, seq: int) -> Folded:
+        order = known = pipeline.find(event.client_order_id, event.broker_order_id)
+        if order is None:
+            order = known = pipeline.find(getattr(event, "orig_client_order_id", None))
+        if order is None:
+            order = _external(event, now, seq)
+        if order is None:
+            text = f"{type(event).__name__} for {event.client_order_id or event.broker_order_id}"
+            return pipeline, (Anomaly(code="unknown_order", text=text),)
+        changed, anomalies = change(order, event, now, seq)
+        if known is None:
+            pipeline = put_order(pipeline, None, order, now)
+        return put_order(pipeline, order, changed, now), anomalies
+
+    return apply
+
+
+def _external(event: Event, now: Micros, seq: int) -> Order | None:
+    """An order that is not ours, from the first report that says enough about it."""
+    order_type, price_limit, price_stop = OrderType.LIMIT, None, None
+    if isinstance(event, broker.OrderFilled):
+        side = event.side
+        quantity = (event.cumulative or event.quantity) + (event.leaves or ZERO)
+    elif isinstance(event, broker.OrderStatusReported):
+        if event.side is None or event.quantity is None or event.status is broker.ReportedStatus.REJECTED:
+            return None
+        side, quantity = event.side, event.quantity
+        order_type = event.order_type or order_type
+        price_limit, price_stop = event.price_limit, event.price_stop
+    else:
+        return None
+    name = event.broker_order_id or event.client_order_id
+    if name is None or quantity <= ZERO:
+        return None
+    return Order(
+        client_order_id=f"X:{name}",
+        instrument=event.instrument,
+        side=side,
+        order_type=order_type,
+        time_in_force=TimeInForce.DAY,
+        quantity=quantity,
+        leaves=quantity,
+        placed_at=now,
+        placed_seq=seq,
+        price_limit=price_limit,
+        price_stop=price_stop,
+        status=SUBMITTED,
+        wire_ids=(event.client_order_id,) if event.client_order_id is not None else (),
+        broker_ids=(event.broker_order_id,) if event.broker_order_id is not None else (),
+    )
+
+
+def _accepted(order: Order, event: broker.OrderAccepted, _now: Micros, _seq: int) -> fills.Result:
+    return reports.acknowledged(order, event.broker_order_id)
+
+
+def _rejected(order: Order, event: broker.OrderRejected, now: Micros, _seq: int) -> fills.Result:
+    return reports.order_rejected(order, event, now)
+
+
+def _triggered(order: Order, event: broker.OrderTriggered, now: Micros, seq: int) -> fills.Result:
+    return reports.triggered(order, event.broker_order_id, now, seq)
+
+
+def _canceled(order: Order, event: broker.OrderCanceled, now: Micros, _seq: int) -> fills.Result:
+    return reports.canceled(order, event, now)
+
+
+def _cancel_rejected(order: Order, event: broker.CancelRejected, _now: Micros, _seq: int) -> fills.Result:
+    return reports.cancel_rejected(order, event)
+
+
+def _replaced(order: Order, event: broker.OrderReplaced, now: Micros, _seq: int) -> fills.Result:
+    return reports.replaced(order, event, now)
+
+
+def _replace_rejected(order: Order, event: broker.ReplaceRejected, _now: Micros, _seq: int) -> fills.Result:
+    return reports.replace_rejected(order, event)
+
+
+def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: int) -> Folded:
+    order = pipeline.find(event.client_order_id)
+    if order is None:
+        return pipeline, (Anomaly(code="unknown_order", text=event.client_order_id),)
+    changed, anomalies = reports.unknown_to_broker(order, event, now)
+    return put_order(pipeline, order, changed, now), anomalies
+
+
+def _command_failed(pipeline: Pipeline, event: broker.CommandFailed, now: Micros, _seq: int) -> Folded:
+    if not event.sent:
+        return _void(pipeline, event, event.text, now)
+    order = pipeline.find(event.client_order_id)
+    if order is None:
+        return pipeline, ()
+    return put_order(pipeline, order, requests.outcome_unknown(order, event.command_seq), now), ()
+
+
+def _command_refused(pipeline: Pipeline, event: broker.CommandRefused, now: Micros, _seq: int) -> Folded:
+    return _void(pipeline, event, f"gate: {event.limit}", now)
+
+
+def _command_expired(pipeline: Pipeline, event: broker.CommandExpired, now: Micros, _seq: int) -> Folded:
+    return _void(pipeline, event, "expired before it was sent", now)
+
+
+def _void(
+    pipeline: Pipeline,
+    event: broker.CommandFailed | broker.CommandRefused | broker.CommandExpired,
+    text: str,
+    now: Micros,
+) -> Folded:
+    order = pipeline.find(event.client_order_id)
+    if order is None:
+        return pipeline, ()
+    changed, anomalies = reports.not_sent(order, event.command_seq, text, now)
+    return put_order(pipeline, order, changed, now), anomalies
+
+
+def _fee(pipeline: Pipeline, event: broker.FeeReported, _now: Micros, _seq: int) -> Folded:
+    """Fees of an execution count against its trade where they are in the instrument's currency."""
+    currency = pipeline.instrument.currency
+    amount = sum((fee.amount for fee in event.fees if fee.currency == currency), ZERO)
+    order = _order_of(pipeline, event.execution)
+    if order is None or order.trade_no is None or not amount:
+        return pipeline, ()
+    trade = pipeline.trades[order.trade_no]
+    entry = amount if order.role is Role.ENTRY else ZERO
+    trade = replace(trade, fees=trade.fees + amount, fees_entry=trade.fees_entry + entry)
+    return put_trade(pipeline, trade), ()
+
+
+def _order_of(pipeline: Pipeline, execution: str) -> Order | None:
+    """The order of an execution. Fees come soon after their fill, so the search begins at the newest."""
+    for order in reversed(pipeline.orders.values()):
+        for one in reversed(order.executions):
+            if one.root == execution:
+                return order
+    return None
+
+
+def _placed(pipeline: Pipeline, event: decisions.OrderPlaced, now: Micros, seq: int) -> Folded:
+    own = event.client_order_id
+    # Ids are made from the place in the log: the same one twice would lose the fills of the first order.
+    assert own not in pipeline.aliases, own
+    order = Order(
+        client_order_id=own,
+        instrument=event.instrument,
+        trade_no=event.trade_no,
+        role=event.role,
+        side=event.side,
+        order_type=event.order_type,
+        time_in_force=event.time_in_force,
+        quantity=event.quantity,
+        leaves=event.quantity,
+        price_limit=event.price_limit,
+        price_stop=event.price_stop,
+        placed_at=now,
+        placed_seq=seq,
+        wire_ids=(own,),
+        rung=event.rung,
+        reason=event.reason,
+        pending=(Pending(kind=PendingKind.SUBMIT, seq=seq, wire_id=own, since=now, asked_at=now),),
+    )
+    return put_order(pipeline, None, order, now), ()
+
+
+def _replace_requested(
+    pipeline: Pipeline, event: decisions.ReplaceRequested, now: Micros, seq: int
+) -> Folded:
+    order = pipeline.orders[event.client_order_id]
+    return put_order(pipeline, order, requests.replace_requested(order, event, seq, now), now), ()
+
+
+def _cancel_requested(pipeline: Pipeline, event: decisions.CancelRequested, now: Micros, seq: int) -> Folded:
+    order = pipeline.orders[event.client_order_id]
+    return put_order(pipeline, order, requests.cancel_requested(order, event, seq, now), now), ()
+
+
+def _query_requested(pipeline: Pipeline, event: decisions.QueryRequested, now: Micros, _seq: int) -> Folded:
+    order = pipeline.orders[event.client_order_id]
+    return put_order(pipeline, order, requests.query_requested(order, now), now), ()
+
+
+def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: Micros, _seq: int) -> Folded:
+    order = pipeline.orders[event.client_order_id]
+    return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, requested_at=now), now), ()
+
+
+FOLDS: Final[dict[type[Event], Fold]] = {
+    broker.OrderAccepted: _on_order(_accepted),
+    broker.OrderRejected: _on_order(_rejected),
+    broker.OrderTriggered: _on_order(_triggered),
+    broker.OrderFilled: _on_order(fills.fill),
+    broker.ExecutionCorrected: _on_order(fills.correct),
+    broker.ExecutionBusted: _on_order(fills.bust),
+    broker.OrderCanceled: _on_order(_canceled),
+    broker.CancelRejected: _on_order(_cancel_rejected),
+    broker.OrderReplaced: _on_order(_replaced),
+    broker.ReplaceRejected: _on_order(_replace_rejected),
+    broker.OrderStatusReported: _on_order(reports.status_reported),
+    broker.OrderUnknown: _unknown,
+    broker.CommandFailed: _command_failed,
+    broker.CommandRefused: _command_refused,
+    broker.CommandExpired: _command_expired,
+    broker.FeeReported: _fee,
+    decisions.OrderPlaced: _placed,
+    decisions.ReplaceRequested: _replace_requested,
+    decisions.CancelRequested: _cancel_requested,
+    decisions.QueryRequested: _query_requested,
+    decisions.RepriceSkipped: _reprice_skipped,
+}
+"""The rows of the fold's table that concern orders."""
