@@ -3,6 +3,7 @@
 SQLAlchemy and Alembic are loaded only when a migration is asked for.
 """
 
+import threading
 from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,8 @@ REVISION = "0002"
 SCHEMA = "oms"
 MIGRATION_ATTEMPTS = 5
 # Duplicate key, table, schema or role, and a catalogue row changed by a concurrent migration.
+# Alembic keeps its context in its module, so threads take turns; other processes are told apart by _RACES.
+_one_at_a_time = threading.Lock()
 _RACES = {"23505", "42P07", "42P06", "42710", "XX000", "40P01"}
 
 
@@ -32,7 +35,8 @@ def upgrade(conninfo: str) -> str:
     """
     for attempt in range(MIGRATION_ATTEMPTS):
         try:
-            _migrate(conninfo)
+            with _one_at_a_time:
+                _migrate(conninfo)
             return REVISION
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:

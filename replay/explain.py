@@ -15,7 +15,7 @@ from eventlog.envelope import Envelope
 from eventlog.log import EventLog
 from oms.values import Micros
 from replay.rules import follows_trade, settings_read
-from replay.timetravel import row_at
+from replay.timetravel import place, row_at
 from replay.wording import wording
 
 HISTORY_LIMIT: Final = 40
@@ -65,7 +65,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 def explain(log: EventLog, account: str, seq: int) -> Explanation:
     """Explain event `seq`. Raises DomainProblem if the log has none there, UnknownAccount."""
-    row = row_at(log, account, seq)
+    row = row_at(log, account, place(log, account, seq=seq))
     known = _Known()
     for earlier in log.read(account, 0, seq):
         known.take(earlier)

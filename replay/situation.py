@@ -135,12 +135,12 @@ def situation(account: Account, pipelines: Pipelines) -> Situation:
 
 
 def next_deadline(view: View) -> tuple[Micros | None, str]:
-    """The earliest deadline of a pipeline and the policy it belongs to; (None, "") while nothing is under way."""
+    """The next deadline of a pipeline and the policy it belongs to; (None, "") while nothing is under way."""
     if not view.pipeline.open_trades or not view.account.config_sha256:
         return None, ""
     asked = [(policy.name, policy.next_due) for policy in POLICIES if policy.next_due is not None]
     asked.append((invariants.POLICY, invariants.next_due))
-    dues = [(due, name) for name, next_due in asked for due in next_due(view)]
+    dues = [(due, name) for name, next_due in asked for due in next_due(view) if due > view.now]
     return min(dues, default=(None, ""), key=lambda found: found[0])
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from eventlog.envelope import Envelope
 from eventlog.errors import LogCorrupt
 from eventlog.log import EventLog
-from oms.book import PAUSE, Book
+from oms.book import Book
 from oms.errors import ConfigError
 from oms.events.base import Event, Stamped, UnknownEvent
 from oms.events.clock import ClockAdvanced
@@ -153,26 +153,30 @@ class LazyBook(Book):
     """
 
     def __init__(self) -> None:
+        self._late: dict[str, tuple[Account, Pipeline]] = {}
         super().__init__()
-        self._late: dict[str, tuple[Account, Pipeline, bool]] = {}
 
     def decide(self, stamped: Stamped) -> StepResult:
-        """As live."""
-        if isinstance(stamped.event, ClockAdvanced):
+        """As live. A writer that took over had folded the log and computed every deadline anew."""
+        if isinstance(stamped.event, WriterStarted):
+            self.reschedule()
+        elif isinstance(stamped.event, ClockAdvanced):
             self.settle()
         return super().decide(stamped)
 
+    def reschedule(self) -> None:
+        """Compute all deadlines anew; what was put off is no longer wanted."""
+        self._late.clear()
+        super().reschedule()
+
     def settle(self) -> None:
         """Compute what was put off."""
-        for name, (account, pipeline, ticked) in self._late.items():
-            due = next_due(account, pipeline, account.now)
-            if due is not None and ticked:
-                due = max(due, account.now + PAUSE)
-            self.deadlines.put(name, due)
+        for name, (account, pipeline) in self._late.items():
+            self.deadlines.put(name, next_due(account, pipeline, account.now))
         self._late.clear()
 
-    def _schedule(self, name: str, event: Event | None) -> None:
-        self._late[name] = (self.account, self.pipelines[name], isinstance(event, ClockAdvanced))
+    def _schedule(self, name: str, _event: Event) -> None:
+        self._late[name] = (self.account, self.pipelines[name])
 
 
 class _Run:

@@ -1,12 +1,16 @@
-"""PostgreSQL for tests: one embedded server per major version and test run, a fresh database per use."""
+"""PostgreSQL for tests: one embedded server per major version, a fresh database per use.
+
+The servers of a checkout keep their files between test runs and run while any test run uses them, so that
+a run costs a start, not a new cluster. A database is a copy of one that was migrated before.
+"""
 
 import atexit
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -15,59 +19,83 @@ from psycopg.conninfo import make_conninfo
 
 from eventlog import cluster, embedded, schema
 from eventlog.processes import start_ticks
+from tests.checkout import ROOT
 
+SHAPING = ("migrations/**/*.py", "eventlog/views/*.sql", "eventlog/schema.py", "eventlog/cluster.py")
 _numbers = count(1)
 _exit = contextlib.ExitStack()
 atexit.register(_exit.close)
 
 
-@cache
 def home() -> Path:
-    """A directory for the servers of this process that their account can enter; gone at its end."""
-    root = Path(tempfile.gettempdir()) / f"oms-tests-{os.geteuid()}"
-    if os.geteuid() == 0:
-        root = cluster.ROOT_HOME / "tests"
-    root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _sweep(root)
-    mine = root / str(os.getpid())
-    mine.mkdir(mode=0o755, exist_ok=True)
-    # The first callback is the last to run: after every server has stopped.
-    _exit.callback(shutil.rmtree, mine, ignore_errors=True)
-    return mine
-
-
-def _sweep(root: Path) -> None:
-    """Remove what test runs left that were killed."""
-    for old in root.iterdir():
-        if old.name.isdecimal() and start_ticks(int(old.name)) is None:
-            for data in old.glob("*/data"):
-                with contextlib.suppress(Exception):
-                    embedded.reset(data)
-            shutil.rmtree(old, ignore_errors=True)
+    """The directory of this checkout's test servers, which their account can enter."""
+    root = cluster.ROOT_HOME if os.geteuid() == 0 else Path(tempfile.gettempdir()) / f"oms-{os.geteuid()}"
+    return root / "tests" / sha256(os.fsencode(ROOT)).hexdigest()[:16]
 
 
 @cache
 def server(major: int = 18) -> str:
-    """The connection string of this process's server, started at the first use."""
-    return _exit.enter_context(embedded.session(home() / str(major) / "data", major))
+    """The connection string of the server, started or joined at the first use."""
+    conninfo = _exit.enter_context(embedded.session(home() / str(major) / "data", major))
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        _sweep(connection)
+    return conninfo
 
 
 @contextlib.contextmanager
 def database(major: int = 18) -> Iterator[str]:
     """Yield the connection string of a new database with the current schema; drop it afterwards."""
-    with empty_database(major) as conninfo:
-        schema.upgrade(conninfo)
+    with _database(major, _migrated(major)) as conninfo:
         yield conninfo
 
 
 @contextlib.contextmanager
 def empty_database(major: int = 18) -> Iterator[str]:
     """Yield the connection string of a new database without any schema; drop it afterwards."""
-    conninfo = server(major)
+    with _database(major, "template1") as conninfo:
+        yield conninfo
+
+
+@contextlib.contextmanager
+def _database(major: int, template: str) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+    with psycopg.connect(server(major), autocommit=True) as connection:
+        _run(connection, f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
-            yield make_conninfo(conninfo, dbname=name)
+            yield make_conninfo(server(major), dbname=name)
         finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            _run(connection, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def _migrated(major: int) -> str:
+    """The name of a database with the current schema, made once for each state of the migrations."""
+    digest = sha256()
+    for path in sorted(path for pattern in SHAPING for path in ROOT.glob(pattern)):
+        digest.update(path.read_bytes())
+    name, building = f"migrated_{digest.hexdigest()[:16]}", f"test_{os.getpid()}_migrated"
+    with psycopg.connect(server(major), autocommit=True) as connection:
+        if name not in _databases(connection):
+            _run(connection, f"CREATE DATABASE {building}")
+            schema.upgrade(make_conninfo(server(major), dbname=building))
+            # Another run may have been quicker; what remains of ours is swept later.
+            with contextlib.suppress(psycopg.errors.DuplicateDatabase):
+                _run(connection, f"ALTER DATABASE {building} RENAME TO {name}")
+    return name
+
+
+def _databases(connection: psycopg.Connection) -> list[str]:
+    return [row[0] for row in connection.execute("SELECT datname FROM pg_database ORDER BY oid").fetchall()]
+
+
+def _sweep(connection: psycopg.Connection) -> None:
+    """Drop what killed test runs left, and all but the newest migrated databases."""
+    names = _databases(connection)
+    old = [name for name in names if name.startswith("test_") and start_ticks(int(name.split("_")[1])) is None]
+    old += [name for name in names if name.startswith("migrated_")][:-3]
+    for name in old:
+        _run(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _run(connection: psycopg.Connection, statement: str) -> None:
+    connection.execute(statement.encode())

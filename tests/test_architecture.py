@@ -18,6 +18,7 @@ from tests.checkout import PACKAGES, ROOT, module_of, name_of, nothing, python_f
 
 PURE = (
     "oms.arbitration",
+    "oms.book",
     "oms.commands",
     "oms.events",
     "oms.execution",
@@ -81,6 +82,15 @@ def test_imports_keep_the_contracts() -> None:
     report = check_contracts()
     assert not report.could_not_run, report.invalid_contract_options
     nothing(list(broken(report)))
+
+
+def test_every_room_has_its_place_in_the_layers() -> None:
+    configure()
+    contracts = read_user_options(config_filename=str(ROOT / "pyproject.toml")).contracts_options
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    placed = {name.strip("() ") for layer in layers for name in layer.split(":")}
+    rooms = {".".join(module_of(path).split(".")[:2]) for path in python_files("oms")}
+    nothing(sorted(rooms - placed - {"oms", "oms.__main__"}))
 
 
 def pure_files() -> list[Path]:

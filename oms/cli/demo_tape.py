@@ -34,7 +34,9 @@ from oms.values import SECOND, Micros, PositionSide, Role
 DAY: Final = date(2026, 3, 9)
 MINUTE: Final = 60 * SECOND
 TICK: Final = Decimal("0.01")
-IDLE_STEP: Final = 30
+FORCED_CLOSE: Final = ((22490, 22530), (23090, 23110))
+"""Seconds around both phases of the forced close, which needs fresh prices to lean on."""
+IDLE_STEP: Final = 60
 """Seconds between quotes where nothing is under way."""
 SAMPLE_STEP: Final = 5
 """Seconds between the prices that a bar is made of, where no quotes are."""
@@ -266,8 +268,9 @@ def _is_quoted(stock: Stock, second: int) -> bool:
         return False
     if stock.silent is not None and stock.silent[0] <= second < stock.silent[1]:
         return False
-    # The last quarter of an hour and a bit: the forced close needs prices to lean on.
-    return second % IDLE_STEP == 0 or stock.busy[0] <= second <= stock.busy[1] or second >= 22400
+    if any(start <= second <= end for start, end in (stock.busy, *FORCED_CLOSE)):
+        return True
+    return second % IDLE_STEP == 0
 
 
 def price_at(stock: Stock, second: int) -> Decimal:

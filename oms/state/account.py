@@ -37,7 +37,6 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
     kill_level: int = 0
     kill_reason: str = ""
     kill_seq: int = 0
-    kill_wish: operator.OperatorCommanded | None = None
     paused: bool = False
     next_trade_no: int = 1
     realized: dict[str, Decimal] = {}
@@ -96,17 +95,13 @@ def _snapshot(account: Account, event: broker.BrokerSnapshotReported) -> dict[st
     return {"reconciled": account.reconciled or event.complete}
 
 
-def _commanded(_account: Account, event: operator.OperatorCommanded) -> dict[str, Any]:
-    return {"kill_wish": event}
-
-
 def _killed(account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:
     seq = account.seq + 1
-    return {"kill_level": event.level, "kill_reason": event.reason, "kill_seq": seq, "kill_wish": None}
+    return {"kill_level": event.level, "kill_reason": event.reason, "kill_seq": seq}
 
 
 def _paused(_account: Account, event: decisions.PauseChanged) -> dict[str, Any]:
-    return {"paused": event.paused, "kill_wish": None}
+    return {"paused": event.paused}
 
 
 def _accepted(_account: Account, event: decisions.EntryAccepted) -> dict[str, Any]:
@@ -135,7 +130,6 @@ _CHANGES: Final[dict[type[Event], Callable[[Account, Any], dict[str, Any]]]] = {
     broker.CapabilitiesDeclared: _capabilities,
     broker.BrokerLinkChanged: _link,
     broker.BrokerSnapshotReported: _snapshot,
-    operator.OperatorCommanded: _commanded,
     decisions.KillLevelRaised: _killed,
     decisions.PauseChanged: _paused,
     decisions.EntryAccepted: _accepted,

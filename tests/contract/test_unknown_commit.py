@@ -93,8 +93,11 @@ def _wait_until_blocked(conninfo: str, count: int) -> None:
     """Return when so many sessions of this database wait for a lock: the old append and the question."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with psycopg.connect(conninfo, autocommit=True) as watcher:
-        while watcher.execute(query).fetchone() != (count,):
+        for _ in range(3000):
+            if watcher.execute(query).fetchone() == (count,):
+                return
             watcher.execute("SELECT pg_sleep(0.01)")
+    raise AssertionError(f"there were never {count} waiting sessions")
 
 
 @pytest.mark.parametrize("stored", [False, True])

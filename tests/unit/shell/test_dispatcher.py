@@ -1,0 +1,71 @@
+"""Commands on their way to the wire: order, expiry, failures as inputs."""
+
+from decimal import Decimal
+
+from oms.commands import CancelOrder, Command, PlaceOrder
+from oms.events.base import Stamped
+from oms.events.broker import CommandExpired, CommandFailed
+from oms.shell.dispatcher import Dispatcher
+from oms.values import OrderType, Role, Side, TimeInForce
+
+
+class Wire:
+    """Remembers what was sent; fails when told to."""
+
+    def __init__(self, failure: OSError | None = None) -> None:
+        self.sent: list[int] = []
+        self.failure = failure
+
+    def send_at(self, command: Command, now: int) -> None:  # noqa: ARG002
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append(command.seq)
+
+
+def place(seq: int, role: Role, valid_until: int | None = None) -> PlaceOrder:
+    return PlaceOrder(
+        seq=seq,
+        instrument="A",
+        client_order_id=f"C{seq}",
+        role=role,
+        side=Side.BUY,
+        quantity=Decimal(1),
+        order_type=OrderType.LIMIT,
+        time_in_force=TimeInForce.DAY,
+        price_limit=Decimal(1),
+        valid_until=valid_until,
+    )
+
+
+def test_risk_reducing_commands_leave_first() -> None:
+    wire, told = Wire(), list[Stamped]()
+    cancel = CancelOrder(seq=5, instrument="A", client_order_id="C5", orig_client_order_id="C1")
+    Dispatcher(wire, told.append).dispatch(
+        [place(2, Role.ENTRY), place(3, Role.TARGET), place(4, Role.STOP), cancel], 10
+    )
+    assert wire.sent == [4, 5, 3, 2]
+    assert not told
+
+
+def test_stale_entry_expires_and_a_stop_never_does() -> None:
+    wire, told = Wire(), list[Stamped]()
+    released = [place(2, Role.ENTRY, valid_until=9), place(3, Role.STOP, valid_until=9)]
+    Dispatcher(wire, told.append).dispatch(released, 10)
+    assert wire.sent == [3]
+    assert isinstance(told[0].event, CommandExpired)
+    assert told[0].event.command_seq == 2
+
+
+def test_entry_is_sent_at_the_last_instant_of_its_validity() -> None:
+    wire, told = Wire(), list[Stamped]()
+    Dispatcher(wire, told.append).dispatch([place(2, Role.ENTRY, valid_until=10)], 10)
+    assert wire.sent == [2]
+
+
+def test_failure_of_the_wire_means_unknown() -> None:
+    told: list[Stamped] = []
+    Dispatcher(Wire(OSError("gone")), told.append).dispatch([place(2, Role.STOP)], 10)
+    event = told[0].event
+    assert isinstance(event, CommandFailed)
+    assert event.sent
+    assert told[0].dedupe_key == "CommandFailed:2"
