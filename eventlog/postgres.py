@@ -194,7 +194,7 @@ class PostgresLog:
         values = cast("list[bytes]", parameters)
         result = wire.exec_prepared(name, values, [pq.Format.BINARY] * len(values), pq.Format.BINARY)
         if result.status != pq.ExecStatus.TUPLES_OK:
-            raise error_from_result(result, encoding="utf-8")
+            raise _failure(wire, result)
         return result.ntuples == 1
 
     def _prepare(self, wire: pq.abc.PGconn, shape: Shape) -> bytes:
@@ -203,7 +203,7 @@ class PostgresLog:
             name = f"append{len(self._prepared)}".encode()
             result = wire.prepare(name, append_sql(shape).encode())
             if result.status != pq.ExecStatus.COMMAND_OK:
-                raise error_from_result(result, encoding="utf-8")
+                raise _failure(wire, result)
             self._prepared[shape] = name
         return name
 
@@ -295,6 +295,14 @@ class PostgresLog:
         last = (1 << 63) - 1 if until is None else until
         row = self._row(account, queries.SNAPSHOT, (shard_of(account), account, fold_version, last))
         return Snapshot(*row) if row else None
+
+
+def _failure(wire: pq.abc.PGconn, result: pq.abc.PGresult) -> psycopg.Error:
+    error = error_from_result(result, encoding="utf-8")
+    # A line that broke has no SQLSTATE, and then psycopg cannot name the kind of error.
+    if wire.status != pq.ConnStatus.OK and error.sqlstate is None:
+        return psycopg.OperationalError(str(error))
+    return error
 
 
 def _mark(head: Head) -> tuple[int, bytes, int]:

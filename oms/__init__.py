@@ -4,6 +4,26 @@ Importing the package costs nothing: each public name loads its module when it i
 `__main__` also run on Pythons that are too old for the rest, so that those can be told so.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # The same names as in PUBLIC, for type checkers; a test compares them.
+    from oms.brokers.simulated import SimulatedBroker as SimulatedBroker
+    from oms.config import Settings as Settings
+    from oms.config import load_settings as load_settings
+    from oms.errors import ConfigError as ConfigError
+    from oms.errors import OmsError as OmsError
+    from oms.events.base import Stamped as Stamped
+    from oms.events.market import BarClosed as BarClosed
+    from oms.events.market import QuoteReported as QuoteReported
+    from oms.events.market import TradePrinted as TradePrinted
+    from oms.events.session import InstrumentDefined as InstrumentDefined
+    from oms.events.session import SessionOpened as SessionOpened
+    from oms.events.strategy import EntryRequested as EntryRequested
+    from oms.events.strategy import ExitRequested as ExitRequested
+    from oms.shell.embed import Oms as Oms
+    from oms.shell.embed import Strategy as Strategy
+    from oms.shell.embed import View as View
+    from oms.values import PositionSide as PositionSide
+
 PUBLIC = {
     "OmsError": "oms.errors",
     "ConfigError": "oms.errors",

@@ -135,7 +135,9 @@ def _silent(_count: int) -> None:
 def _steps(rows: Iterator[Envelope], until: int | None) -> Iterator[list[Envelope]]:
     """An input and all rows up to the next input. The rows of one step are all that is held."""
     step: list[Envelope] = []
-    for row in rows:
+    for expected, row in enumerate(rows, start=1):
+        if row.seq != expected:
+            raise _Stopped("incomplete", expected, f"row {expected} is missing or stands twice")
         if row.kind == "I" and step:
             yield step
             if until is not None and row.seq > until:

@@ -91,7 +91,9 @@ def _databases(connection: psycopg.Connection) -> list[str]:
 def _sweep(connection: psycopg.Connection) -> None:
     """Drop what killed test runs left, and all but the newest migrated databases."""
     names = _databases(connection)
-    old = [name for name in names if name.startswith("test_") and start_ticks(int(name.split("_")[1])) is None]
+    old = [
+        name for name in names if name.startswith("test_") and start_ticks(int(name.split("_")[1])) is None
+    ]
     old += [name for name in names if name.startswith("migrated_")][:-3]
     for name in old:
         _run(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -18,7 +18,7 @@ from pathlib import Path
 # The other half lies beside this file, wherever it is run from.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from raw_orders import STOPS, ZERO, Order, Row, Trade, report, stops_of  # noqa: E402
+from raw_orders import STOPS, ZERO, Order, Row, Trade, report, stops_of
 
 GROUPS = ("group", "oca", "oca_group", "oco", "order_list", "order_list_id", "parent_id")
 UNPROTECTED = "unprotected"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from oms import PUBLIC
 from oms import __main__ as bootstrap
 from tests.checkout import ROOT
 
@@ -227,3 +228,15 @@ def test_importing_the_package_costs_nothing() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["['oms']", "True"]
+
+
+def test_type_checkers_see_the_public_names() -> None:
+    tree = ast.parse((ROOT / "oms" / "__init__.py").read_text(encoding="utf-8"))
+    imported = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert imported == PUBLIC

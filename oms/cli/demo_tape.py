@@ -4,11 +4,13 @@ The tape is a pure function of nothing: every run reads the same quotes, bars, h
 interrupted demo finds its place again. Prices follow straight lines between key frames with a small wiggle.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from hashlib import sha256
+from functools import cache
 from heapq import merge
+from operator import itemgetter
 from typing import Final
 
 from msgspec import Struct
@@ -175,7 +177,7 @@ STOCKS: Final = (
         ),
         entry=Entry(3606, PositionSide.LONG, 80, "165.50", "165.60", "164.50"),
         busy=(3600, 4800),
-        silent=(3609, 3618),
+        silent=(3607, 3618),
     ),
 )
 
@@ -232,17 +234,15 @@ def tape() -> Iterator[Stamped]:
 
 
 def _day_of(stock: Stock, opened: Micros, closed: Micros) -> Iterator[Stamped]:
-    seconds = (closed - opened) // SECOND
+    last = (closed - opened) // SECOND
+    quoted = _quoted(stock, last)
     prices: list[Decimal] = []
-    for second in range(seconds + 1):
-        quoted = _is_quoted(stock, second)
-        if not quoted and second % SAMPLE_STEP:
-            continue
+    for second in sorted(quoted.union(range(0, last + 1, SAMPLE_STEP))):
         at = opened + second * SECOND
         price = price_at(stock, second)
         prices.append(price)
         yield from _acts(stock, second, at)
-        if quoted:
+        if second in quoted:
             quote = QuoteReported(instrument=stock.name, bid=price - TICK, ask=price + TICK, received_at=at)
             yield _stamped(quote, at, keyed=False)
         if second == stock.entry.at:
@@ -263,27 +263,31 @@ def _acts(stock: Stock, second: int, at: Micros) -> Iterator[Stamped]:
         yield Stamped(event=event, logical_time=at, source="strategy:demo", dedupe_key=event.intent_id)
 
 
-def _is_quoted(stock: Stock, second: int) -> bool:
-    if stock.halt is not None and stock.halt[0] <= second < stock.halt[1]:
-        return False
-    if stock.silent is not None and stock.silent[0] <= second < stock.silent[1]:
-        return False
-    if any(start <= second <= end for start, end in (stock.busy, *FORCED_CLOSE)):
-        return True
-    return second % IDLE_STEP == 0
+def _quoted(stock: Stock, last: int) -> set[int]:
+    """The seconds that have a quote: all of the busy ones, a few of the others, none in a halt or a silence."""
+    found = set(range(0, last + 1, IDLE_STEP))
+    for start, end in (stock.busy, *FORCED_CLOSE):
+        found.update(range(start, end + 1))
+    for start, end in filter(None, (stock.halt, stock.silent)):
+        found.difference_update(range(start, end))
+    return found
 
 
 def price_at(stock: Stock, second: int) -> Decimal:
-    """The middle of the quote: the line between two key frames, and up to two ticks of wiggle."""
-    frames = stock.frames
-    index = max(i for i, frame in enumerate(frames) if frame[0] <= second)
-    left = frames[index]
-    right = frames[min(index + 1, len(frames) - 1)]
-    low, high = Decimal(left[1]), Decimal(right[1])
-    span = right[0] - left[0]
-    price = low if span == 0 else low + (high - low) * (second - left[0]) / span
-    wiggle = sha256(f"{stock.name}|{second}".encode()).digest()[0] % 3 - 1
-    return price.quantize(TICK) + wiggle * TICK
+    """The middle of the quote: the line between two key frames in whole ticks, and one tick of wiggle."""
+    index = bisect_right(stock.frames, second, key=itemgetter(0)) - 1
+    start, low = stock.frames[index]
+    end, high = stock.frames[min(index + 1, len(stock.frames) - 1)]
+    ticks = _ticks(low)
+    if end > start:
+        ticks += (_ticks(high) - ticks) * (second - start) // (end - start)
+    wiggle = (second * 2_654_435_761 >> 7) % 3 - 1
+    return Decimal(ticks + wiggle).scaleb(-2)
+
+
+@cache
+def _ticks(price: str) -> int:
+    return int(Decimal(price) / TICK)
 
 
 def _request(stock: Stock, at: Micros) -> Stamped:

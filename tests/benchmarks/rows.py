@@ -93,10 +93,24 @@ class Scale(Struct, frozen=True, kw_only=True):
 
 
 QUICK = Scale(
-    passes=5, rounds=15, positions=1000, commits=300, events=100_000, verified=40_000, replays=3, has_starts=False
+    passes=5,
+    rounds=15,
+    positions=1000,
+    commits=300,
+    events=100_000,
+    verified=40_000,
+    replays=3,
+    has_starts=False,
 )
 FULL = Scale(
-    passes=9, rounds=41, positions=2000, commits=1500, events=200_000, verified=200_000, replays=5, has_starts=True
+    passes=9,
+    rounds=41,
+    positions=2000,
+    commits=1500,
+    events=200_000,
+    verified=200_000,
+    replays=5,
+    has_starts=True,
 )
 
 Group = Callable[[Scale], Iterator[Row]]

@@ -17,7 +17,13 @@ from oms.cli import demo_tape
 from oms.cli.demo import FEES, SEED
 from oms.config import Settings, load_settings
 from oms.events.base import Event, Stamped, decode
-from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, BrokerSnapshotReported, OrderAccepted, OrderFilled
+from oms.events.broker import (
+    BrokerLinkChanged,
+    BrokerLinkStatus,
+    BrokerSnapshotReported,
+    OrderAccepted,
+    OrderFilled,
+)
 from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
 from oms.events.market import BarClosed, QuoteReported
 from oms.events.operator import ConfigActivated
@@ -36,6 +42,8 @@ DAY_US = 86_400 * SECOND
 MINUTE = 60 * SECOND
 BARS_BEFORE = 16
 """As many bars as the indicators need."""
+BATCH_STEPS = 1000
+"""How many steps are appended at once where nothing is timed."""
 PRICE = Decimal(100)
 TICK = Decimal("0.01")
 

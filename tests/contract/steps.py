@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from hashlib import sha256
 from random import Random
+from typing import Any
 
 from eventlog.canon import canonical
 from eventlog.envelope import Envelope, InboxKey, OutboxRow, StepRecord
@@ -24,10 +25,10 @@ TEXTS = (
 )
 
 
-def row(seq: int, cause: int | None = None, **changes: object) -> Envelope:
+def row(seq: int, cause: int | None = None, **changes: Any) -> Envelope:
     """One plain row; an input unless `cause` names another row."""
     first = cause is None or cause == seq
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "seq": seq,
         "cause_seq": seq if cause is None else cause,
         "kind": "I" if first else "D",
@@ -37,10 +38,10 @@ def row(seq: int, cause: int | None = None, **changes: object) -> Envelope:
         "logical_time": NOON_US + seq,
         "body": canonical({"n": seq}),
     }
-    return Envelope(**{**fields, **changes})  # type: ignore[arg-type]
+    return Envelope(**{**fields, **changes})
 
 
-def step(seq: int, decisions: int = 0, key: str | None = None, **changes: object) -> StepRecord:
+def step(seq: int, decisions: int = 0, key: str | None = None, **changes: Any) -> StepRecord:
     """An input with so many decisions; `key` makes it a once-only input of the source "broker"."""
     inbox = None
     if key is not None:
@@ -90,8 +91,8 @@ def _varied(random: Random, seq: int, decisions: int, open_commands: list[int]) 
     return StepRecord(tuple(rows), inbox, outbox, done, raw, config)
 
 
-def _varied_row(random: Random, seq: int, cause: int, **changes: object) -> Envelope:
-    fields: dict[str, object] = {
+def _varied_row(random: Random, seq: int, cause: int, **changes: Any) -> Envelope:
+    fields: dict[str, Any] = {
         "version": random.choice((1, 2, 32767)),
         "logical_time": NOON_US + seq * 1_000_003,
         "body": canonical(

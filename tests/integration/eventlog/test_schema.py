@@ -96,7 +96,7 @@ def test_every_key_of_an_account_starts_with_its_shard(migrated: str) -> None:
 
 @pytest.mark.parametrize("query", [
     "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
-    "SELECT rulename FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class WHERE c.relnamespace = 'oms'::regnamespace AND c.relkind <> 'v'",
+    "SELECT rulename FROM pg_rules WHERE schemaname = 'oms'",
     "SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'oms'::regnamespace",
     "SELECT proname FROM pg_proc WHERE pronamespace = 'oms'::regnamespace",
     "SELECT conname FROM pg_constraint WHERE contype IN ('f', 'x') AND connamespace = 'oms'::regnamespace",

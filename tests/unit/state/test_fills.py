@@ -206,7 +206,9 @@ def test_fill_under_the_id_of_a_replace_proves_it() -> None:
 
 
 def test_fill_under_the_old_id_leaves_the_replace_open() -> None:
-    given(accepted(), change(20)).when(filled("a", 4, 4, 6)).then(PARTIAL_FILLED, 4, leaves=6, pending=["REPLACE"])
+    given(accepted(), change(20)).when(filled("a", 4, 4, 6)).then(
+        PARTIAL_FILLED, 4, leaves=6, pending=["REPLACE"]
+    )
 
 
 @pytest.mark.parametrize("end", [failed(sent=False), unknown()], ids=["not-sent", "unknown"])

@@ -63,7 +63,12 @@ answers = st.one_of(
     st.builds(replace_rejected, ids, codes),
     st.builds(replaced, st.integers(1, 14), ids, totals, totals),
     st.builds(
-        reported, st.sampled_from(ReportedStatus), totals, totals, own=ids, quantity=st.none() | st.integers(1, 14)
+        reported,
+        st.sampled_from(ReportedStatus),
+        totals,
+        totals,
+        own=ids,
+        quantity=st.none() | st.integers(1, 14),
     ),
     st.builds(unknown, ids, st.integers(0, 99)),
     st.builds(failed, st.integers(1, 9), sent=st.booleans()),
@@ -88,7 +93,7 @@ def play(story: Story, script: Sequence[Event | str]) -> Story:
 
 
 @pytest.mark.req("OD-009", "I14", "I16")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @sampled(st.lists(reports | ours, max_size=14))
 def test_nothing_that_is_reported_breaks_the_books(script: list[Event | str]) -> None:
     story = Story().when(placed())
@@ -98,7 +103,7 @@ def test_nothing_that_is_reported_breaks_the_books(script: list[Event | str]) ->
 
 
 @pytest.mark.req("OD-010", "I08")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @sampled(st.lists(reports | ours, max_size=8), reports)
 def test_a_message_at_once_again_changes_nothing(script: list[Event | str], message: Event) -> None:
     story = play(Story().when(placed()), script)
@@ -111,7 +116,7 @@ def test_a_message_at_once_again_changes_nothing(script: list[Event | str], mess
 
 
 @pytest.mark.req("OD-010", "OD-013", "OD-075")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @sampled(
     st.lists(st.tuples(quantities, prices), min_size=1, max_size=6),
     st.booleans(),
@@ -155,7 +160,7 @@ plain_busts = st.builds(busted, executions, revision=st.integers(4, 5))
 
 
 @pytest.mark.req("I20", "I24")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @sampled(st.lists(st.one_of(plain_fills, plain_corrections, plain_busts), max_size=12))
 def test_filled_is_the_sum_of_executions_at_their_highest_revision(messages: list[Event]) -> None:
     story = Story().when(placed(30), *messages)
@@ -166,9 +171,12 @@ def test_filled_is_the_sum_of_executions_at_their_highest_revision(messages: lis
 
 
 @pytest.mark.req("I17", "I23")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @sampled(
-    st.lists(st.tuples(quantities, prices), min_size=1, max_size=5), st.integers(0, 4), quantities, st.booleans()
+    st.lists(st.tuples(quantities, prices), min_size=1, max_size=5),
+    st.integers(0, 4),
+    quantities,
+    st.booleans(),
 )
 def test_bust_and_correction_reverse_exactly(
     sizes: list[tuple[int, str]], index: int, quantity: int, is_canceled: bool
@@ -196,7 +204,10 @@ def test_reports_of_strangers_never_touch_our_trades(messages: list[Event]) -> N
     story = Story().when(placed())
     before = story.order
     for one in messages:
-        if getattr(one, "client_order_id", None) == "?" and getattr(one, "orig_client_order_id", None) is None:
+        if (
+            getattr(one, "client_order_id", None) == "?"
+            and getattr(one, "orig_client_order_id", None) is None
+        ):
             story.when(one)
     assert story.order == before
     assert story.pipeline.trades[1].entered == 0

@@ -64,7 +64,9 @@ def test_listed_moves_exist(state: OrderStatus, trigger: Trigger, after: OrderSt
 @pytest.mark.req("I17")
 def test_an_end_is_left_only_by_a_typed_correction() -> None:
     left = {
-        (state, trigger) for (state, trigger), after in MOVES.items() if state in ENDED_STATES and after is not state
+        (state, trigger)
+        for (state, trigger), after in MOVES.items()
+        if state in ENDED_STATES and after is not state
     }
     assert {trigger for _, trigger in left} == {
         Trigger.FILL_ALL, Trigger.REOPEN, Trigger.REOPEN_EMPTY, Trigger.CANCEL_AGAIN, Trigger.REINSTATE,
@@ -74,7 +76,8 @@ def test_an_end_is_left_only_by_a_typed_correction() -> None:
 
 @pytest.mark.req("OD-009")
 @pytest.mark.parametrize(
-    ("state", "trigger"), [(PARTIAL_FILLED, Trigger.REJECT), (FILLED, Trigger.REJECT), (REJECTED, Trigger.ACKNOWLEDGE)]
+    ("state", "trigger"),
+    [(PARTIAL_FILLED, Trigger.REJECT), (FILLED, Trigger.REJECT), (REJECTED, Trigger.ACKNOWLEDGE)],
 )
 def test_illegal_moves_are_anomalies(state: OrderStatus, trigger: Trigger) -> None:
     assert TABLE[state, trigger] == (Outcome.ANOMALY, state)

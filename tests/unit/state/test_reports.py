@@ -48,7 +48,9 @@ def test_cancel_ends_an_order_without_fills(before: list[Event]) -> None:
 @pytest.mark.req("OD-008")
 @pytest.mark.parametrize("before", [[], [accepted()]], ids=["new", "submitted"])
 def test_rejection_ends_an_order(before: list[Event]) -> None:
-    given(*before).when(rejected()).then(REJECTED, 0, leaves=0, pending=[], alerts=[], assumed=False, text="no")
+    given(*before).when(rejected()).then(
+        REJECTED, 0, leaves=0, pending=[], alerts=[], assumed=False, text="no"
+    )
 
 
 @pytest.mark.req("OD-009", "C-02")
@@ -82,7 +84,9 @@ def test_stop_or_exit_that_ends_unasked_alerts(role: Role, cause: CancelCause) -
 
 
 def test_cancel_by_somebody_else_is_unasked_though_announced() -> None:
-    story = given(accepted(), reported(Said.PENDING_CANCEL), role=Role.STOP).then(SUBMITTED, pending=["CANCEL"])
+    story = given(accepted(), reported(Said.PENDING_CANCEL), role=Role.STOP).then(
+        SUBMITTED, pending=["CANCEL"]
+    )
     story.when(reported(Said.CANCELED)).then(CANCELED, pending=[], alerts=["canceled_unasked"])
 
 
@@ -261,7 +265,15 @@ def test_suspended_order_is_not_confirmed_until_told_otherwise() -> None:
         [unknown(asked_at_seq=PLACED_SEQ - 1)],
         [cancel_rejected()],
     ],
-    ids=["nothing", "maybe-sent", "asked", "asked-twice", "another-command", "asked-before", "another-answer"],
+    ids=[
+        "nothing",
+        "maybe-sent",
+        "asked",
+        "asked-twice",
+        "another-command",
+        "asked-before",
+        "another-answer",
+    ],
 )
 def test_unknown_is_not_rejected(silence: list[Event]) -> None:
     story = given(*silence)
@@ -312,7 +324,9 @@ def test_order_that_vanished_is_taken_back_by_a_sign_of_life() -> None:
 
 
 def test_stop_that_vanished_alerts() -> None:
-    given(accepted(), role=Role.STOP).when(unknown()).then(CANCELED, alerts=["canceled_unasked"], assumed=True)
+    given(accepted(), role=Role.STOP).when(unknown()).then(
+        CANCELED, alerts=["canceled_unasked"], assumed=True
+    )
 
 
 def test_proven_rejection_is_doubted_before_it_is_taken_back() -> None:
@@ -336,7 +350,9 @@ def test_answer_under_the_new_id_proves_the_replace() -> None:
 
 
 def test_answer_under_the_old_id_ends_what_was_asked_about() -> None:
-    story = given(accepted(), change(8)).when(reported(Said.NEW, 0, 10, quantity=10)).then(pending=["REPLACE"])
+    story = (
+        given(accepted(), change(8)).when(reported(Said.NEW, 0, 10, quantity=10)).then(pending=["REPLACE"])
+    )
     story.when(query(), reported(Said.NEW, 0, 10, quantity=10)).then(pending=[], quantity=D(10))
 
 

@@ -1,0 +1,73 @@
+"""The fold's table is total, and orders that are not ours are tracked without ever being acted on."""
+
+from decimal import localcontext
+
+import pytest
+
+from oms.events import registry
+from oms.events.base import REGISTRY, Event, Stamped
+from oms.events.broker import CancelCause, OrderCanceled, ReportedStatus
+from oms.events.decisions import Alerted
+from oms.state.account import ACCOUNT_WIDE
+from oms.state.fold import FOLDS
+from oms.step import pipeline_of
+from oms.values import CONTEXT, SECOND, Side
+from tests.unit.state.order_story import NAME, NOW, book, filled, reported
+
+ACCOUNT_ONLY = {
+    "AccountOpened", "WriterStarted", "ConfigActivated", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
+    "DuplicateConflict", "ClockSuspect", "KillLevelRaised", "PauseChanged",
+}  # fmt: skip
+"""Events that no pipeline ever folds."""
+EVERY_PIPELINE = {"ClockAdvanced", "DayRolled", "BrokerSnapshotReported"}
+"""Events of the account that pipelines fold as well."""
+
+
+@pytest.mark.req("I12")
+def test_every_event_type_has_a_fold_or_is_of_the_account_alone() -> None:
+    assert registry
+    folded = {kind.__name__ for kind in FOLDS}
+    assert folded | ACCOUNT_ONLY == set(REGISTRY)
+    assert not folded & ACCOUNT_ONLY
+
+
+@pytest.mark.req("I12")
+def test_every_event_that_names_an_instrument_has_a_fold() -> None:
+    naming = {name for name, kind in REGISTRY.items() if "instrument" in kind.__struct_fields__}
+    assert naming | EVERY_PIPELINE == {kind.__name__ for kind in FOLDS}
+
+
+def test_events_of_the_account_address_no_pipeline() -> None:
+    for name in ACCOUNT_ONLY | EVERY_PIPELINE:
+        kind = REGISTRY[name]
+        assert kind in ACCOUNT_WIDE or "instrument" not in kind.__struct_fields__, name
+
+
+STRANGER = [
+    reported(ReportedStatus.NEW, 0, 10, own="THEIRS", quantity=10, side=Side.BUY),
+    filled("a", 4, 4, 6, own="THEIRS"),
+    filled("c", 2, 8, 2, own="THEIRS"),
+    OrderCanceled(instrument=NAME, client_order_id="THEIRS", cause=CancelCause.UNSOLICITED),
+]
+
+
+@pytest.mark.req("I69")
+def test_strangers_are_never_acted_on() -> None:
+    with localcontext(CONTEXT):
+        account, commands, decided = book(), [], []
+        for number, event in enumerate(STRANGER, start=1):
+            result = account.decide(Stamped(event=event, logical_time=NOW + number * SECOND))
+            commands += result.commands
+            decided += [one.event for one in result.events[1:]]
+    assert commands == []
+    assert {type(one) for one in decided} <= {Alerted}
+    assert account.pipelines[NAME].position == 6
+
+
+def test_unknown_order_is_an_alert_and_no_order() -> None:
+    event: Event = OrderCanceled(instrument=NAME, client_order_id="?")
+    with localcontext(CONTEXT):
+        account = book()
+        result = account.decide(Stamped(event=event, logical_time=NOW))
+    assert [one.event.code for one in result.events if isinstance(one.event, Alerted)] == ["unknown_order"]
+    assert (pipeline_of(event), account.pipelines[NAME].orders) == (NAME, {})
