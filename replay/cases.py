@@ -6,7 +6,7 @@ A file is read as it stands or refused with its line: an expectation that was mi
 from collections.abc import Hashable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
@@ -17,8 +17,6 @@ from oms.values import ZERO, OrderStatus
 
 MAX_BYTES: Final = 8_000_000
 HINT: Final = "correct the file; every key and its type are listed in replay/cases.py"
-
-_Value = TypeVar("_Value")
 
 
 def _amount(value: object) -> Decimal:
@@ -253,7 +251,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            event: yaml.AliasEvent = self.peek_event()  # type: ignore[no-untyped-call]
+            mark = event.start_mark
             raise yaml.composer.ComposerError(None, None, "an alias is not allowed here", mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         return node

@@ -45,7 +45,9 @@ def price(text: Number | None) -> Decimal | None:
 
 def settings(**changes: Any) -> Settings:
     """The defaults with changes by dotted name, a double underscore for the dot."""
-    return load_settings(arguments={name.replace("__", "."): value for name, value in changes.items()}).settings
+    return load_settings(
+        arguments={name.replace("__", "."): value for name, value in changes.items()}
+    ).settings
 
 
 def opening(configuration: Settings, account: str = "sim/sim/tests") -> list[Event]:

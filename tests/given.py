@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Self
 
-from msgspec.structs import replace
-
 from oms.book import Book
 from oms.config import Settings
 from oms.events.base import DECISION, Event, Stamped, body_text
@@ -145,7 +143,10 @@ class Story:
             if event is not None:
                 self._tell(event)
         return [
-            one.event for result in self.results[before:] for one in result.events if one.event.KIND == DECISION
+            one.event
+            for result in self.results[before:]
+            for one in result.events
+            if one.event.KIND == DECISION
         ]
 
     def given(self, *inputs: Input) -> Self:
@@ -256,7 +257,11 @@ def silent(story: Story) -> None:
 
 
 def _names(order: Order) -> dict[str, Any]:
-    return {"instrument": NAME, "client_order_id": order.wire_id, "broker_order_id": f"B-{order.client_order_id}"}
+    return {
+        "instrument": NAME,
+        "client_order_id": order.wire_id,
+        "broker_order_id": f"B-{order.client_order_id}",
+    }
 
 
 def ack(role: Role, nth: int = -1) -> Input:

@@ -128,6 +128,8 @@ def _send(view: View, trade: Trade, close: Close) -> Iterator[Event]:
                 yield _tried(view, trade)
             return
     yield from _warnings(view, trade)
+    if trade.held > ZERO:
+        yield from retries.cancels(view, trade, view.live(trade.stops), policy=NAME, reason="the exit works")
     quantity = abs(trade.held)
     if close.market:
         yield exit_at_market(view, trade, quantity, policy=NAME, reason=close.reason, evidence=close.evidence)

@@ -13,24 +13,21 @@ from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import (
     AlertCleared,
-    Alerted,
     CloseRequested,
     GuardArmed,
-    GuardBreached,
     PolicyNoted,
 )
+from oms.execution.guards import WIDE, breach, is_narrow, is_through
 from oms.execution.orders import exit_side
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Guard, Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, MarketReason, Micros, PositionSide, Severity
+from oms.values import MILLISECOND, ZERO, MarketReason, Micros, PositionSide
 
 NAME: Final = "guard_stop"
 VERSION: Final = 1
 PRIORITY: Final = 11
 SCOPE: Final = "pipeline"
-
-WIDE: Final = "wide_spread"
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -67,13 +64,13 @@ def _watch(view: View, trade: Trade, guard: Guard) -> Iterator[Event]:
     market = view.market
     # Only a print later than the arming counts: the filter lets earlier ones pass unlogged.
     printed = market.last is not None and market.last_at is not None and market.last_at > guard.armed_at
-    if printed and market.last is not None and _is_through(trade, market.last, guard.level):
+    if printed and is_through(trade, market.last, guard.level):
         yield _close(trade, MarketReason.GUARD_STOP, (market.last_seq,))
         return
     price = view.exit_price(exit_side(trade))
     if price is None:
         return
-    if _is_through(trade, price, guard.level):
+    if is_through(trade, price, guard.level):
         yield from _beyond(view, trade, guard)
     elif guard.breached_at is not None:
         yield GuardArmed(
@@ -89,16 +86,13 @@ def _watch(view: View, trade: Trade, guard: Guard) -> Iterator[Event]:
 
 def _beyond(view: View, trade: Trade, guard: Guard) -> Iterator[Event]:
     """A fresh quote stands at or through the level: the first is noted, a later one or time confirms it."""
-    narrow = _is_narrow(view, trade)
     if guard.breached_at is None:
-        yield GuardBreached(instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
-        if not narrow and WIDE not in trade.alerts:
-            yield _wide(trade)
+        yield from breach(view, trade, NAME)
         return
     close = _close(trade, MarketReason.GUARD_STOP, (guard.breached_seq, view.market.quote_seq))
     if view.now - guard.breached_at >= _patience(view, trade):
         yield close
-    elif narrow:
+    elif is_narrow(view, trade):
         first = _first_narrow_at(view, trade, guard.breached_at)
         if first is None:
             yield PolicyNoted(instrument=trade.instrument, policy=NAME, value={str(trade.trade_no): view.now})
@@ -114,13 +108,6 @@ def _first_narrow_at(view: View, trade: Trade, breached_at: Micros) -> Micros | 
     return None if WIDE in trade.alerts else breached_at
 
 
-def _is_narrow(view: View, trade: Trade) -> bool:
-    bid, ask = view.market.bid, view.market.ask
-    if bid is None or ask is None or bid <= ZERO:
-        return False
-    return (ask - bid) / bid <= view.settings_of(trade).guard.max_spread_pct
-
-
 def _resumed_through(view: View, trade: Trade) -> bool:
     """Whether this very input is the first print or valid quote after a halt, and calls for the exit."""
     market = view.market
@@ -133,11 +120,7 @@ def _resumed_through(view: View, trade: Trade) -> bool:
     if any(order.triggered_at is not None for order in view.live(trade.stops)):
         return True
     price = market.last if market.resume_seq == market.last_seq else market.exit_price(exit_side(trade))
-    return price is not None and trade.level is not None and _is_through(trade, price, trade.level)
-
-
-def _is_through(trade: Trade, price: Decimal, level: Decimal) -> bool:
-    return price <= level if trade.side is PositionSide.LONG else price >= level
+    return trade.level is not None and is_through(trade, price, trade.level)
 
 
 def _apart(view: View, trade: Trade) -> Micros:
@@ -146,17 +129,6 @@ def _apart(view: View, trade: Trade) -> Micros:
 
 def _patience(view: View, trade: Trade) -> Micros:
     return view.settings_of(trade).stop.fallback_ms * MILLISECOND
-
-
-def _wide(trade: Trade) -> Alerted:
-    return Alerted(
-        severity=Severity.WARNING,
-        code=WIDE,
-        text="a quote beyond the guarded level is too wide to be trusted",
-        instrument=trade.instrument,
-        trade_no=trade.trade_no,
-        policy=NAME,
-    )
 
 
 def _close(trade: Trade, reason: str, evidence: tuple[int, ...]) -> CloseRequested:

@@ -10,8 +10,9 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import CloseRequested, GuardArmed, GuardDisarmed, StopMoved
+from oms.events.decisions import AlertCleared, CloseRequested, GuardArmed, GuardDisarmed, StopMoved
 from oms.execution import orders, retries
+from oms.execution.guards import WIDE, breach, is_through
 from oms.state.order import Order
 from oms.state.pipeline import confirmed_stop_quantity
 from oms.state.trade import Trade
@@ -54,11 +55,11 @@ def decide(view: View) -> Iterator[Event]:
                 candidate=source,
                 policy=NAME,
             )
-        closing = trade.close is not None
+        at_market = trade.close is not None and trade.close.market
         for decision in _wanted(view, trade, level, live):
-            closing = closing or isinstance(decision, CloseRequested)
+            at_market = at_market or isinstance(decision, CloseRequested)
             yield decision
-        yield from _guard(view, trade, level, is_closing=closing)
+        yield from _guard(view, trade, level, at_market=at_market)
 
 
 def next_due(view: View) -> Iterator[Micros]:
@@ -149,10 +150,7 @@ def _place(view: View, trade: Trade, level: Decimal) -> Iterator[Event]:
 
 def _is_through(view: View, trade: Trade, level: Decimal) -> bool:
     """A stop at or beyond the market would trigger at once: it is an exit, with the quote as evidence (I38)."""
-    price = view.exit_price(orders.exit_side(trade))
-    if price is None:
-        return False
-    return price <= level if trade.side is PositionSide.LONG else price >= level
+    return is_through(trade, view.exit_price(orders.exit_side(trade)), level)
 
 
 def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
@@ -168,17 +166,17 @@ def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
         )
 
 
-def _guard(view: View, trade: Trade, level: Decimal, *, is_closing: bool) -> Iterator[Event]:
+def _guard(view: View, trade: Trade, level: Decimal, *, at_market: bool) -> Iterator[Event]:
     """Arm the internal stop while no broker stop is confirmed at the level for all of the position."""
     guard = trade.guard
     lagging = any(
         _is_given_up(view, trade, stop) and stop.price_stop != level for stop in view.live(trade.stops)
     )
     needed = lagging or confirmed_stop_quantity(view.pipeline, trade) < trade.held
-    if is_closing and (trade.close is None or trade.close.market):
-        # An exit at market leaves nothing to watch for.
-        needed = False
-    if needed and (guard is None or guard.level != level):
+    # An exit at market leaves nothing to watch for.
+    if at_market or not needed:
+        yield from _disarmed(trade, "exit at market" if at_market else "broker stop confirmed")
+    elif guard is None or guard.level != level:
         yield GuardArmed(
             instrument=trade.instrument,
             trade_no=trade.trade_no,
@@ -186,15 +184,18 @@ def _guard(view: View, trade: Trade, level: Decimal, *, is_closing: bool) -> Ite
             reason="no confirmed broker stop for the whole position" if guard is None else "level moved",
             policy=NAME,
         )
-    elif not needed and guard is not None:
-        reason = "exit at market" if is_closing else "broker stop confirmed"
+        if _is_through(view, trade, level):
+            yield from breach(view, trade, NAME)
+
+
+def _disarmed(trade: Trade, reason: str) -> Iterator[Event]:
+    if trade.guard is not None:
         yield GuardDisarmed(instrument=trade.instrument, trade_no=trade.trade_no, reason=reason, policy=NAME)
+        if WIDE in trade.alerts:
+            yield AlertCleared(code=WIDE, instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
 
 
 def _clean_up(view: View, trade: Trade, live: list[Order]) -> Iterator[Event]:
     """Flat or oversold: no stop may be left to sell again, and there is nothing to guard (I40)."""
     yield from retries.cancels(view, trade, live, policy=NAME, reason="no position")
-    if trade.guard is not None:
-        yield GuardDisarmed(
-            instrument=trade.instrument, trade_no=trade.trade_no, reason="no position", policy=NAME
-        )
+    yield from _disarmed(trade, "no position")

@@ -71,7 +71,9 @@ def check_trades(result: StepResult, pipeline: Pipeline, now: Micros) -> None:
     view = View(result.account, pipeline, now)
     for trade in pipeline.trades.values():
         naked = protection(view, trade) is Protection.NAKED
-        assert naked is (NAKED in trade.alerts), f"trade {trade.trade_no}: naked is {naked}, which nobody said"
+        assert naked is (NAKED in trade.alerts), (
+            f"trade {trade.trade_no}: naked is {naked}, which nobody said"
+        )
         assert naked is (trade.naked_since is not None), "naked time is not measured"
         check_orders(view, trade)
 
@@ -102,7 +104,9 @@ def check_end(played: Played) -> None:
             assert "cannot_liquidate" in trade.alerts or "exit_refused" in trade.alerts, f"{trade.held} left"
         elif trade.entered != ZERO:
             total = sum((one.pnl_change for one in reports), ZERO)
-            assert total == trade.result(played.pipeline.instrument.multiplier), "the result is not what was reported"
+            assert total == trade.result(played.pipeline.instrument.multiplier), (
+                "the result is not what was reported"
+            )
             live = [order for order in played.pipeline.live(trade.order_ids)]
             assert not live or "orphan_order" in trade.alerts, f"{len(live)} orders are left of a flat trade"
     check_commands(played)

@@ -167,9 +167,7 @@ class Played:
 
     @property
     def decisions(self) -> list[Event]:
-        return [
-            one.event for step in self.steps for one in step.result.events if one.event.KIND == DECISION
-        ]
+        return [one.event for step in self.steps for one in step.result.events if one.event.KIND == DECISION]
 
     def transcript(self) -> str:
         """The log in readable form, for a failure."""
@@ -178,5 +176,7 @@ class Played:
             for one in step.result.events:
                 at = (step.stamped.logical_time - OPEN) / SECOND
                 mark = "  >" if one.event.KIND == DECISION else ""
-                rows.append(f"{one.seq} {at:+.3f}{mark} {type(one.event).__name__} {body_text(one.event)[:230]}")
+                rows.append(
+                    f"{one.seq} {at:+.3f}{mark} {type(one.event).__name__} {body_text(one.event)[:230]}"
+                )
         return "\n".join(rows)

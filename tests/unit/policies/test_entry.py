@@ -19,8 +19,8 @@ from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
 from tests.builders import CLOSE, MINUTE, act, entry, halt, leave, price, settings
 from tests.given import (
     Story,
-    again,
     ack,
+    again,
     cancelled,
     confirmed,
     fill,
@@ -124,7 +124,9 @@ def test_an_unusable_quote_uses_the_cycle(spoil: Any) -> None:
 
 
 def test_a_quote_is_stale_only_after_its_age() -> None:
-    story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(2), quote("100.01", "100.07"), silent)
+    story = given(
+        quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(2), quote("100.01", "100.07"), silent
+    )
     story.when(wait(3)).then(like(ReplaceRequested, price_limit="100.01"))
 
 
@@ -135,7 +137,9 @@ def test_an_unanswered_request_uses_the_cycle() -> None:
 
 @pytest.mark.req("OD-072", "OD-073", "I54")
 def test_the_first_fill_ends_repricing_and_the_rest_stays_30_seconds() -> None:
-    story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(2), fill(Role.ENTRY, 40), confirmed)
+    story = given(
+        quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(2), fill(Role.ENTRY, 40), confirmed
+    )
     story.when(wait(29, ms=999)).then_none(ReplaceRequested).then_none(CancelRequested)
     story.when(wait(0, ms=1)).then(like(CancelRequested, policy="entry", reason="partial rest"))
 

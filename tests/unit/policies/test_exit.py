@@ -98,15 +98,19 @@ def test_targets_that_do_not_answer_are_waited_for_two_seconds() -> None:
 def test_a_stop_with_a_change_under_way_is_waited_for() -> None:
     story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, nth=0), FLAT, targets_gone)
     assert not story.trade.exits
-    story.when(replaced(Role.STOP)).then_among(like(ReplaceRequested, order_type=OrderType.MARKET, quantity=70))
+    story.when(replaced(Role.STOP)).then_among(
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=70)
+    )
 
 
 def test_a_stop_that_does_not_answer_is_overtaken_and_then_given_up() -> None:
     story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, nth=0), FLAT, targets_gone)
     story.when(wait(2)).then_among(
-        like(Alerted, code="exit_overlap"), like(OrderPlaced, role=Role.EXIT, quantity=70)
+        like(Alerted, code="exit_overlap"),
+        like(CancelRequested, reason="the exit works"),
+        like(OrderPlaced, role=Role.EXIT, quantity=70),
     )
-    story.given(ack(Role.EXIT)).when(replaced(Role.STOP)).then_among(
+    story.given(ack(Role.EXIT), replaced(Role.STOP)).when(refused(Role.STOP)).then_among(
         like(CancelRequested, policy="protective_stop", reason="the exit works")
     )
 
@@ -137,7 +141,9 @@ def test_a_refused_exit_is_sent_again_ever_more_slowly_and_somebody_is_called() 
     )
     for _ in range(8):
         story.given(rejected(Role.EXIT), wait(70))
-    codes = [one.event.code for result in story.results for one in result.events if isinstance(one.event, Alerted)]
+    codes = [
+        one.event.code for result in story.results for one in result.events if isinstance(one.event, Alerted)
+    ]
     assert codes.count("exit_refused") == 1
     assert codes.count("exit_rejected") == 1
 
@@ -155,13 +161,17 @@ def test_a_refused_change_of_the_exit_gives_a_new_one() -> None:
 
 def test_a_target_that_fills_beside_the_exit_shrinks_it() -> None:
     story = given(in_position(), leave(), wait(2), replaced(Role.STOP))
+    story.given(quote("100.99", "101.01"))
     story.when(fill(Role.TARGET, nth=0)).then_among(like(ReplaceRequested, policy="exit", quantity=70))
 
 
 def test_an_exit_without_a_position_is_cancelled() -> None:
-    story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT, 2))
-    story.given(fill(Role.TARGET, 3, nth=0))
-    story.when(fill(Role.TARGET, 5, nth=1)).then_among(like(CancelRequested, policy="exit", reason="no position"))
+    story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), quote("100.99", "101.01"))
+    filled = [story.order(Role.TARGET, nth).quantity for nth in (0, 1)]
+    story.given(fill(Role.EXIT, 10 - sum(filled)), fill(Role.TARGET, nth=0))
+    story.when(fill(Role.TARGET, nth=1)).then_among(
+        like(CancelRequested, policy="exit", reason="no position")
+    )
     story.when(confirmed).then_among(like(TradeClosed))
     assert story.pipeline.open_trades == ()
 
@@ -195,9 +205,10 @@ def test_a_close_before_any_fill_gives_the_entry_up() -> None:
 @pytest.mark.req("I26", "F2")
 def test_an_overshoot_is_bought_back_at_once() -> None:
     story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT))
+    sold = story.order(Role.TARGET, 0).quantity
     story.when(fill(Role.TARGET, nth=0)).then_among(
         like(CloseRequested, reason="OVERSELL_REPAIR", market=True),
-        like(OrderPlaced, role=Role.EXIT, side=Side.BUY, quantity=3, order_type=OrderType.MARKET),
+        like(OrderPlaced, role=Role.EXIT, side=Side.BUY, quantity=sold, order_type=OrderType.MARKET),
     )
     story.given(ack(Role.EXIT)).when(fill(Role.EXIT, at="101")).then_none(OrderPlaced)
     assert story.trade.held == 0

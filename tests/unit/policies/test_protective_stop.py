@@ -6,8 +6,8 @@ import pytest
 
 from oms.events.broker import CancelCause, CapabilitiesDeclared
 from oms.events.decisions import (
-    Alerted,
     AlertCleared,
+    Alerted,
     CancelRequested,
     CloseRequested,
     GuardArmed,
@@ -107,7 +107,9 @@ def test_grows_with_the_entry() -> None:
 @pytest.mark.req("OD-038", "OD-064", "OD-080")
 def test_shrinks_with_a_target_fill() -> None:
     story = given(in_position(), quote("100.99", "101.01"))
-    story.when(fill(Role.TARGET, nth=0)).then_among(like(ReplaceRequested, quantity=70, policy="protective_stop"))
+    story.when(fill(Role.TARGET, nth=0)).then_among(
+        like(ReplaceRequested, quantity=70, policy="protective_stop")
+    )
 
 
 @pytest.mark.req("OD-069")
@@ -169,7 +171,9 @@ def test_a_refused_stop_is_tried_again_at_once_and_then_with_pauses() -> None:
 
 def test_a_stop_the_broker_took_away_is_placed_again() -> None:
     story = given(in_position()).when(cancelled(Role.STOP, cause=CancelCause.UNSOLICITED))
-    story.then_among(like(Alerted, code="canceled_unasked"), like(OrderPlaced, role=Role.STOP), like(GuardArmed))
+    story.then_among(
+        like(Alerted, code="canceled_unasked"), like(OrderPlaced, role=Role.STOP), like(GuardArmed)
+    )
 
 
 def test_a_refused_change_is_asked_again() -> None:

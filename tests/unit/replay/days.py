@@ -35,7 +35,9 @@ SPREAD = Decimal("0.02")
 class TradingDay:
     """A day under way. `digests` holds the digest of the state that was published after each step, by seq."""
 
-    def __init__(self, log: EventLog, names: tuple[str, ...], seed: int, script: Script, account: str) -> None:
+    def __init__(
+        self, log: EventLog, names: tuple[str, ...], seed: int, script: Script, account: str
+    ) -> None:
         times = session("XNYS", DAY)
         assert times is not None
         self.log, self.names, self.account = log, names, account
@@ -185,12 +187,16 @@ def ladder_day(script: Script = (), log: EventLog | None = None) -> TradingDay:
     with trading_day(script=script, log=log) as day:
         day.quote("AAPL", Decimal("100.00"))
         day.enter("AAPL", Decimal("100.00"))
-        day.path("AAPL", ["100.00", "99.99", "100.10", "100.40", "100.60", "100.80", "100.30", "99.30", "98.00"])
+        day.path(
+            "AAPL", ["100.00", "99.99", "100.10", "100.40", "100.60", "100.80", "100.30", "99.30", "98.00"]
+        )
         day.silence(12)
     return day
 
 
-def busy_day(seed: int = 1, script: Script = (), log: EventLog | None = None, seconds: int = 240) -> TradingDay:
+def busy_day(
+    seed: int = 1, script: Script = (), log: EventLog | None = None, seconds: int = 240
+) -> TradingDay:
     """Several trades on two instruments, with two restarts."""
     with trading_day(names=("AAPL", "MSFT"), seed=seed, script=script, log=log) as day:
         day.walk(seconds // 3)

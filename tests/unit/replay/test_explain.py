@@ -24,7 +24,9 @@ def day() -> TradingDay:
 
 def find(day: TradingDay, type_name: str, **fields: str) -> int:
     for row in day.log.read(ACCOUNT):
-        if row.type == type_name and all(f'"{name}": "{value}"' in row.body for name, value in fields.items()):
+        if row.type == type_name and all(
+            f'"{name}": "{value}"' in row.body for name, value in fields.items()
+        ):
             return row.seq
     raise AssertionError(f"no {type_name} with {fields}")
 
@@ -56,8 +58,8 @@ def test_an_input_names_its_order_and_what_it_led_to(day: TradingDay) -> None:
 
 
 def test_a_moved_stop_names_its_candidate(day: TradingDay) -> None:
-    found = explain(day.log, ACCOUNT, find(day, "StopMoved", candidate="breakeven"))
-    assert "breakeven.offset_mode" in [one.name for one in found.settings]
+    found = explain(day.log, ACCOUNT, find(day, "StopMoved", candidate="mfe_lock"))
+    assert "mfe_lock.pct" in [one.name for one in found.settings]
 
 
 def test_every_event_can_be_explained_by_earlier_ones(day: TradingDay) -> None:

@@ -15,7 +15,6 @@ from replay.logfile import LogFile, ReadOnly
 from replay.verify import verify
 from tests.unit.replay.days import ACCOUNT, TradingDay, ladder_day
 
-
 Open = Callable[[Path], LogFile]
 
 

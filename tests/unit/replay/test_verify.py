@@ -244,7 +244,13 @@ class Endless:
             at = last.logical_time + seq
             body = f'{{"ask": "100.01", "bid": "99.99", "instrument": "AAPL", "received_at": {at}}}'
             yield replace(
-                last, seq=seq, cause_seq=seq, type="QuoteReported", body=body, logical_time=at, dedupe_key=str(seq)
+                last,
+                seq=seq,
+                cause_seq=seq,
+                type="QuoteReported",
+                body=body,
+                logical_time=at,
+                dedupe_key=str(seq),
             )
 
 

@@ -16,7 +16,7 @@ class Wire:
         self.sent: list[int] = []
         self.failure = failure
 
-    def send_at(self, command: Command, now: int) -> None:  # noqa: ARG002
+    def send_at(self, command: Command, now: int) -> None:
         if self.failure is not None:
             raise self.failure
         self.sent.append(command.seq)

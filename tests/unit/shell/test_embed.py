@@ -27,14 +27,14 @@ def hours() -> tuple[Micros, Micros, Micros]:
 
 
 def stock(name: str = "TEST") -> InstrumentDefined:
-    return InstrumentDefined(instrument=name, symbol=name, currency="USD", tick=Decimal("0.01"), lot=Decimal(1))
+    return InstrumentDefined(
+        instrument=name, symbol=name, currency="USD", tick=Decimal("0.01"), lot=Decimal(1)
+    )
 
 
 def times(name: str = "TEST") -> SessionOpened:
     _, opened, close = hours()
-    return SessionOpened(
-        instrument=name, calendar="XNYS", session_date=DAY, open_at=opened, close_at=close
-    )
+    return SessionOpened(instrument=name, calendar="XNYS", session_date=DAY, open_at=opened, close_at=close)
 
 
 def quote(at: Micros, price: str = "100.00") -> Stamped:
@@ -91,7 +91,7 @@ def test_same_intent_twice_trades_once() -> None:
 
 def test_strategy_may_only_make_requests() -> None:
     class Wrong:
-        def on_event(self, event, view):  # type: ignore[no-untyped-def]  # noqa: ARG002
+        def on_event(self, event, view):  # type: ignore[no-untyped-def]
             yield stock()
 
     with Oms.open(database="memory", day=DAY, at=hours()[0], identity=WHO) as oms:

@@ -102,8 +102,14 @@ def filled(
 
 
 def corrected(
-    execution: str, quantity: int, cum: int | None = None, leaves: int | None = None, *, revision: int = 1, price: str = "100"
-) -> ExecutionCorrected:  # fmt: skip
+    execution: str,
+    quantity: int,
+    cum: int | None = None,
+    leaves: int | None = None,
+    *,
+    revision: int = 1,
+    price: str = "100",
+) -> ExecutionCorrected:
     return ExecutionCorrected(
         instrument=NAME, client_order_id="X", execution=execution, revision=revision, quantity=D(quantity),
         price=D(price), cumulative=amount(cum), leaves=amount(leaves),

@@ -11,8 +11,20 @@ from oms.events.decisions import Alerted
 from oms.state.account import ACCOUNT_WIDE
 from oms.state.fold import FOLDS
 from oms.step import pipeline_of
-from oms.values import CONTEXT, SECOND, Side
-from tests.unit.state.order_story import NAME, NOW, book, filled, reported
+from oms.values import CONTEXT, SECOND, OrderStatus, Side
+from tests.unit.state.order_story import (
+    NAME,
+    NOW,
+    accepted,
+    book,
+    busted,
+    cancel_rejected,
+    filled,
+    given,
+    rejected,
+    reported,
+    unknown,
+)
 
 ACCOUNT_ONLY = {
     "AccountOpened", "WriterStarted", "ConfigActivated", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
@@ -71,3 +83,43 @@ def test_unknown_order_is_an_alert_and_no_order() -> None:
         result = account.decide(Stamped(event=event, logical_time=NOW))
     assert [one.event.code for one in result.events if isinstance(one.event, Alerted)] == ["unknown_order"]
     assert (pipeline_of(event), account.pipelines[NAME].orders) == (NAME, {})
+
+
+@pytest.mark.parametrize(
+    "report",
+    [rejected("?"), busted("?"), cancel_rejected("?"), unknown("?"), reported(ReportedStatus.NEW, own="?")],
+    ids=lambda one: type(one).__name__,
+)
+def test_report_of_an_order_nobody_knows(report: Event) -> None:
+    story = given(accepted())
+    before = story.order
+    stranger = {"client_order_id": "?", "orig_client_order_id": None}
+    known = {name: value for name, value in stranger.items() if name in type(report).__struct_fields__}
+    fields = {name: getattr(report, name) for name in type(report).__struct_fields__}
+    story.when(type(report)(**fields | known))
+    assert (story.alerts, story.order, list(story.pipeline.orders)) == (["unknown_order"], before, ["X"])
+
+
+def test_order_that_is_not_ours_is_tracked() -> None:
+    told = reported(ReportedStatus.NEW, 0, 10, own=None, quantity=10, side=Side.SELL, broker_order_id="B1")
+    story = given(accepted()).when(told)
+    story.when(filled("a", 4, 4, 6, own=None, side=Side.SELL, broker_order_id="B1"))
+    order = story.pipeline.orders["X:B1"]
+    assert (order.status, order.filled, order.leaves, order.is_external) == (
+        OrderStatus.PARTIAL_FILLED,
+        4,
+        6,
+        True,
+    )
+    assert (story.pipeline.external, story.pipeline.trades[1].entered, story.alerts) == (-4, 0, [])
+
+
+def test_quantity_of_a_stranger_grows_with_its_fills() -> None:
+    story = given().when(filled("a", 4, own="?"), filled("b", 4, own="?"))
+    order = story.pipeline.orders["X:?"]
+    assert (order.status, order.quantity, story.alerts, story.pipeline.position) == (
+        OrderStatus.FILLED,
+        8,
+        [],
+        8,
+    )

@@ -13,13 +13,12 @@ from oms.events.broker import (
     RejectCode,
     ReportedStatus,
 )
-from oms.values import OrderStatus, Role, Side
+from oms.values import OrderStatus, Role
 from tests.unit.state.order_story import (
     NAME,
     PLACED_SEQ,
     D,
     accepted,
-    busted,
     cancel,
     cancel_rejected,
     canceled,
@@ -375,33 +374,3 @@ def test_fees_count_against_the_trade_of_their_execution() -> None:
     story.when(FeeReported(instrument=NAME, execution="a", fees=fees))
     story.when(FeeReported(instrument=NAME, execution="?", fees=fees))
     assert (story.pipeline.trades[1].fees, story.pipeline.trades[1].fees_entry) == (D("1.5"), D("1.5"))
-
-
-@pytest.mark.parametrize(
-    "report",
-    [rejected("?"), busted("?"), cancel_rejected("?"), unknown("?"), reported(Said.NEW, own="?")],
-    ids=lambda one: type(one).__name__,
-)
-def test_report_of_an_order_nobody_knows(report: Event) -> None:
-    story = given(accepted())
-    before = story.order
-    stranger = {"client_order_id": "?", "orig_client_order_id": None}
-    known = {name: value for name, value in stranger.items() if name in type(report).__struct_fields__}
-    fields = {name: getattr(report, name) for name in type(report).__struct_fields__}
-    story.when(type(report)(**fields | known))
-    assert (story.alerts, story.order, list(story.pipeline.orders)) == (["unknown_order"], before, ["X"])
-
-
-def test_order_that_is_not_ours_is_tracked() -> None:
-    told = reported(Said.NEW, 0, 10, own=None, quantity=10, side=Side.SELL, broker_order_id="B1")
-    story = given(accepted()).when(told)
-    story.when(filled("a", 4, 4, 6, own=None, side=Side.SELL, broker_order_id="B1"))
-    order = story.pipeline.orders["X:B1"]
-    assert (order.status, order.filled, order.leaves, order.is_external) == (PARTIAL_FILLED, 4, 6, True)
-    assert (story.pipeline.external, story.pipeline.trades[1].entered, story.alerts) == (-4, 0, [])
-
-
-def test_quantity_of_a_stranger_grows_with_its_fills() -> None:
-    story = given().when(filled("a", 4, own="?"), filled("b", 4, own="?"))
-    order = story.pipeline.orders["X:?"]
-    assert (order.status, order.quantity, story.alerts, story.pipeline.position) == (FILLED, 8, [], 8)
