@@ -226,10 +226,10 @@ def _start(cluster: Cluster, deadline: float, timeout_s: float) -> None:
     while True:
         offset = _trim_log(cluster)
         process = _launch(cluster)
+        # Reap the server when it ends while we live, or nobody could start it again.
+        threading.Thread(target=process.wait, daemon=True).start()
         while process.poll() is None:
             if _answering_pid(cluster) == process.pid:
-                # Reap the server when it ends while we live, or nobody could start it again.
-                threading.Thread(target=process.wait, daemon=True).start()
                 return
             _fail_after(cluster, deadline, timeout_s)
             time.sleep(POLL_S)

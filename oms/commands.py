@@ -78,9 +78,10 @@ _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 
 
 def encode(command: Command) -> str:
-    """Canonical JSON text for the outbox and for a broker process: keys by (byte length, bytes), as the log stores it."""
+    """Canonical JSON text for the outbox and for a broker process: keys by (byte length, bytes), as the log has it."""
     fields = msgspec.to_builtins(command)
-    ordered = {name: fields[name] for name in sorted(fields, key=lambda name: (len(name), name)) if fields[name] is not None}
+    names = sorted((name for name in fields if fields[name] is not None), key=lambda name: (len(name), name))
+    ordered = {name: fields[name] for name in names}
     return msgspec.json.format(_encoder.encode(ordered), indent=0).decode()
 
 

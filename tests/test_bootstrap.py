@@ -6,6 +6,7 @@ The installer is replaced by a small script called `uv`, so that nothing here ne
 import ast
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -193,14 +194,20 @@ def test_shortens_what_pip_says(machine: Machine, said: str, why: str) -> None:
 
 def test_help_needs_no_packages_and_no_patience(machine: Machine) -> None:
     took = []
-    for _ in range(5):
-        started = time.perf_counter()
+    for _ in range(3):
+        before = processor_seconds()
         code, out, err = machine.run("--help")
-        took.append(time.perf_counter() - started)
+        took.append(processor_seconds() - before)
         assert (code, err) == (0, "")
         assert "Commands:" in out
     assert not (machine.checkout / ".venv").exists()
     assert min(took) < 0.3
+
+
+def processor_seconds() -> float:
+    """What ended children have used: unlike time on the wall it does not depend on a busy machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("name", ["__main__.py", "__init__.py"])

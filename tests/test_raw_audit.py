@@ -187,5 +187,5 @@ def test_a_database_and_its_export_give_the_same(tmp_path: Path) -> None:
 
 
 def test_an_unchanged_copy_is_as_good(day: TradingDay, tmp_path: Path) -> None:
-    same = forged(day.log, ACCOUNT, lambda row: replace(row))
+    same = forged(day.log, ACCOUNT, replace)
     assert judged(same, tmp_path) == judged(day.log, tmp_path)

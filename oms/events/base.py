@@ -127,7 +127,10 @@ def _struct_converter(cls: type[Struct]) -> _Convert:
     target = msgspec.defstruct(
         cls.__name__,
         # A required field gets a default that no event holds, so that any order of fields is allowed.
-        [(name, Any, msgspec.UNSET if defaults[name] is msgspec.NODEFAULT else defaults[name]) for name in names],
+        [
+            (name, Any, msgspec.UNSET if defaults[name] is msgspec.NODEFAULT else defaults[name])
+            for name in names
+        ],
         omit_defaults=True,
         gc=False,
     )

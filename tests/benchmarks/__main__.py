@@ -57,8 +57,6 @@ def measured(chosen: Sequence[Group], scale: Scale, output: Output) -> list[Row]
     """All rows of these groups; each is told as soon as it is there."""
     rows: list[Row] = []
     for group in chosen:
-        if group.__module__.endswith(".starts") and not scale.has_starts:
-            continue
         begun = time.monotonic()
         for row in group(scale):
             ratio = f", {text_of(row.ratio)}x" if row.ratio is not None else ""

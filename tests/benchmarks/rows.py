@@ -94,7 +94,7 @@ class Scale(Struct, frozen=True, kw_only=True):
 
 QUICK = Scale(
     passes=5,
-    rounds=15,
+    rounds=151,
     positions=1000,
     commits=300,
     events=100_000,
@@ -104,7 +104,7 @@ QUICK = Scale(
 )
 FULL = Scale(
     passes=9,
-    rounds=41,
+    rounds=401,
     positions=2000,
     commits=1500,
     events=200_000,

@@ -127,7 +127,7 @@ def _renamed(rows: list[Envelope], result: StepResult) -> Iterator[tuple[str, st
         if isinstance(old, OrderPlaced) and isinstance(new, OrderPlaced):
             yield old.client_order_id, new.client_order_id
         elif isinstance(old, CancelRequested | ReplaceRequested) and type(old) is type(new):
-            yield old.wire_id, new.wire_id  # type: ignore[attr-defined]
+            yield old.wire_id, new.wire_id
 
 
 def opening(book: Book, account: str = POSITIONS_ACCOUNT) -> Iterator[Stepped]:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +30,8 @@ class Proxy:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(place / SOCKET))
         self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
 
     def cut(self, how: Cut) -> None:
         """Arm the fault; it happens once."""
@@ -38,11 +40,19 @@ class Proxy:
 
     def close(self) -> None:
         """Refuse new connections and drop the present ones."""
-        # A thread that waits in accept() would keep the socket alive.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        # Threads that wait in accept() or recv() keep a closed socket alive: first wake them, then close.
+        _drop(self._listener)
+        self._threads[0].join()
         for end in self._sockets:
             _drop(end)
+        for thread in self._threads:
+            thread.join()
+        for end in (self._listener, *self._sockets):
+            end.close()
+
+    def _run(self, work: Callable[..., None], *ends: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=work, args=ends, daemon=True))
+        self._threads[-1].start()
 
     def _accept(self) -> None:
         while True:
@@ -53,8 +63,8 @@ class Proxy:
             server = socket.socket(socket.AF_UNIX)
             server.connect(self._server)
             self._sockets += [client, server]
-            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+            self._run(self._forward, client, server)
+            self._run(self._answer, server, client)
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         while data := _receive(client):

@@ -200,7 +200,12 @@ def test_a_body_that_is_not_canonical_is_unstorable(
     ["type", "pipeline", "client_order_id", "broker_order_id", "reason", "source", "dedupe_key"],
 )
 def test_a_text_no_database_holds_is_unstorable(log: EventLog, account: str, column: str, text: str) -> None:
-    refused(log, log.acquire(account, "me"), [StepRecord((row(1, **{column: text}),))], Unstorable)
+    refused(
+        log,
+        log.acquire(account, "me"),
+        [StepRecord((msgspec.structs.replace(row(1), **{column: text}),))],
+        Unstorable,
+    )
 
 
 @pytest.mark.parametrize(("column", "value"), [
@@ -210,7 +215,12 @@ def test_a_text_no_database_holds_is_unstorable(log: EventLog, account: str, col
 def test_a_number_beyond_its_column_is_unstorable(
     log: EventLog, account: str, column: str, value: int
 ) -> None:
-    refused(log, log.acquire(account, "me"), [StepRecord((row(1, **{column: value}),))], Unstorable)
+    refused(
+        log,
+        log.acquire(account, "me"),
+        [StepRecord((msgspec.structs.replace(row(1), **{column: value}),))],
+        Unstorable,
+    )
 
 
 @pytest.mark.parametrize("key", ["x" * 1025, "a\0b", "\ud800"])

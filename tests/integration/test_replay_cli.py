@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,8 @@ def world() -> Iterator[World]:
         log = PostgresLog(conninfo)
         try:
             with trading_day(log=log, account=SECOND_ACCOUNT) as other:
-                other.silence(60)
+                other.silence(600)
+                other.bar("AAPL", Decimal("100.00"))
             yield World(conninfo, ladder_day(NAKED_TRIGGER, log))
         finally:
             log.close()

@@ -107,7 +107,7 @@ def check_end(played: Played) -> None:
             assert total == trade.result(played.pipeline.instrument.multiplier), (
                 "the result is not what was reported"
             )
-            live = [order for order in played.pipeline.live(trade.order_ids)]
+            live = list(played.pipeline.live(trade.order_ids))
             assert not live or "orphan_order" in trade.alerts, f"{len(live)} orders are left of a flat trade"
     check_commands(played)
 

@@ -168,7 +168,7 @@ def test_a_target_that_fills_beside_the_exit_shrinks_it() -> None:
 def test_an_exit_without_a_position_is_cancelled() -> None:
     story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), quote("100.99", "101.01"))
     filled = [story.order(Role.TARGET, nth).quantity for nth in (0, 1)]
-    story.given(fill(Role.EXIT, 10 - sum(filled)), fill(Role.TARGET, nth=0))
+    story.given(fill(Role.EXIT, 10 - sum(filled)), fill(Role.TARGET, nth=0), replaced(Role.EXIT))
     story.when(fill(Role.TARGET, nth=1)).then_among(
         like(CancelRequested, policy="exit", reason="no position")
     )

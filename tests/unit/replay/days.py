@@ -126,7 +126,7 @@ class TradingDay:
                 price = Decimal(self.cents[name]) / 100
                 self.quote(name, price)
                 if second % 60 == 59:
-                    self._bar(name, price)
+                    self.bar(name, price)
                 if second % every == every // 2:
                     self.enter(name, price, long=self.chance.random() < 0.5)
 
@@ -147,7 +147,8 @@ class TradingDay:
         self.clock.pass_until(self.now)
         self.clock.flush()
 
-    def _bar(self, name: str, price: Decimal) -> None:
+    def bar(self, name: str, price: Decimal) -> None:
+        """A bar of one minute that ends now."""
         reach = Decimal("0.3")
         bar = BarClosed(
             instrument=name,

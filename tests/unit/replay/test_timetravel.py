@@ -146,9 +146,11 @@ def test_says_who_holds_the_stop_all_along(day: TradingDay) -> None:
 
 def test_says_naked_while_nobody_does() -> None:
     day = ladder_day((Misbehave(when=When(role=Role.STOP), what=Reject()),))
-    naked = [found for _, found in situations(day) if (trade := trade_of(found)) and trade.holder == "nobody"]
+    trades = [trade for _, found in situations(day) if (trade := trade_of(found)) is not None]
+    naked = [trade for trade in trades if trade.holder == "nobody"]
     assert naked
-    assert all(trade.protection == "NAKED" for found in naked if (trade := trade_of(found)))
+    assert {trade.protection for trade in naked} == {"NAKED"}
+    assert trades[-1].naked_seconds > 0
 
 
 def test_money_and_deadlines_of_an_instant(day: TradingDay) -> None:

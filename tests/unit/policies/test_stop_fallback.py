@@ -1,0 +1,63 @@
+"""A stop that was elected and does not fill, or fills in part."""
+
+import pytest
+
+from oms.events.decisions import CancelRequested, CloseRequested, ReplaceRequested
+from oms.values import OrderType, Role
+from tests.builders import entry, halt, settings
+from tests.given import ack, again, cancelled, confirmed, fill, given, in_position, like, triggered, wait
+
+
+@pytest.mark.req("OD-022", "OD-030", "OD-116")
+def test_becomes_a_market_order_after_5_seconds() -> None:
+    story = given(in_position()).when(triggered)
+    story.then(like(CancelRequested, policy="targets"), like(CancelRequested, policy="targets"))
+    story.given(cancelled(Role.TARGET, 0), cancelled(Role.TARGET, 1))
+    story.when(wait(4, ms=999)).then()
+    story.when(wait(0, ms=1)).then(
+        like(CloseRequested, reason="STOP_FALLBACK", market=True),
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, reason="STOP_FALLBACK"),
+    )
+
+
+def test_stays_quiet_while_the_stop_waits() -> None:
+    given(in_position()).when(wait(60)).then()
+
+
+def test_second_run_yields_nothing() -> None:
+    assert again(given(in_position(), triggered, wait(5))) == []
+
+
+def test_a_fill_in_time_is_enough() -> None:
+    story = given(in_position(), triggered, cancelled(Role.TARGET, 0), cancelled(Role.TARGET, 1), wait(4))
+    story.when(fill(Role.STOP)).then_none(CloseRequested)
+    story.when(wait(60)).then()
+
+
+@pytest.mark.req("OD-071", "I43", "C-15")
+def test_a_partly_filled_stop_is_an_emergency() -> None:
+    story = given(in_position(), triggered).when(fill(Role.STOP, 30))
+    story.then_among(like(CloseRequested, reason="STOP_PARTIAL_FILL", evidence=(story.book.account.seq - 1,)))
+    story.given(cancelled(Role.TARGET, 0)).when(cancelled(Role.TARGET, 1)).then(
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, reason="STOP_PARTIAL_FILL")
+    )
+
+
+@pytest.mark.req("OD-067")
+def test_targets_leave_when_the_stop_is_elected() -> None:
+    given(in_position()).when(triggered).then_among(
+        like(CancelRequested, policy="targets", reason="stop triggered"),
+        like(CancelRequested, policy="targets", reason="stop triggered"),
+    )
+
+
+def test_a_stop_at_market_needs_no_fallback() -> None:
+    market = settings(stop__type="stop_market")
+    story = given(in_position(), triggered, confirmed, settings=market)
+    story.when(wait(60)).then_none(CloseRequested, reason="STOP_FALLBACK")
+
+
+@pytest.mark.req("I59")
+def test_waits_for_the_end_of_a_halt() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), confirmed, triggered, halt())
+    story.when(wait(60)).then_none(CloseRequested)

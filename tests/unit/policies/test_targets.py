@@ -1,0 +1,164 @@
+"""The ladder: exact quantities, independent orders, never topped up."""
+
+import pytest
+
+from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
+from oms.events.strategy import ExhaustionReported, TrailOnlyRequested
+from oms.values import OrderType, PositionSide, Role, Side
+from tests.builders import NAME, STRATEGY, entry, settings
+from tests.given import (
+    Story,
+    ack,
+    again,
+    bust,
+    cancelled,
+    confirmed,
+    fill,
+    given,
+    in_position,
+    like,
+    quote,
+    refused,
+    rejected,
+    replaced,
+    wait,
+)
+
+
+def quantities(story: Story) -> list[tuple[str, str]]:
+    """(quantity, price) of the targets that work."""
+    live = story.pipeline.live(story.trade.targets)
+    return [(str(order.quantity), str(order.price_limit)) for order in live]
+
+
+@pytest.mark.req("OD-033", "OD-039", "OD-044")
+def test_are_placed_with_the_stop() -> None:
+    story = given(entry(key_level="101.50"), ack(Role.ENTRY)).when(fill(Role.ENTRY))
+    story.then_among(
+        like(OrderPlaced, role=Role.STOP),
+        like(OrderPlaced, role=Role.TARGET, side=Side.SELL, quantity=30, price_limit="101", rung=0),
+        like(
+            OrderPlaced,
+            role=Role.TARGET,
+            order_type=OrderType.LIMIT,
+            quantity=30,
+            price_limit="101.50",
+            rung=1,
+        ),
+        like(OrderPlaced, role=Role.TARGET, quantity=25, price_limit="102", rung=2),
+    )
+
+
+@pytest.mark.req("OD-047", "C-12")
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [
+        (49, ["20", "20"]),
+        (50, ["15", "15", "12"]),
+        (150, ["45", "45", "37"]),
+        (151, ["38", "38", "38", "23"]),
+    ],
+)
+def test_the_size_class_picks_the_ladder(quantity: int, expected: list[str]) -> None:
+    story = given(entry(quantity, key_level="101.50"), ack(Role.ENTRY), fill(Role.ENTRY))
+    assert [one for one, _ in quantities(story)] == expected
+
+
+def test_r_is_counted_from_the_real_entry() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, at="99.995"))
+    assert [price for _, price in quantities(story)] == ["101.00", "102.00"]
+
+
+def test_second_run_yields_nothing() -> None:
+    assert again(given(entry(), ack(Role.ENTRY), fill(Role.ENTRY))) == []
+
+
+def test_stay_quiet_once_placed() -> None:
+    given(in_position()).when(wait(300)).then()
+
+
+@pytest.mark.req("OD-074", "OD-011")
+def test_grow_with_the_entry_in_proportion() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed)
+    assert [one for one, _ in quantities(story)] == ["12", "22"]
+    story.given(fill(Role.ENTRY, 60), confirmed)
+    assert [one for one, _ in quantities(story)] == ["30", "55"]
+
+
+@pytest.mark.req("OD-066", "OD-068", "OD-070")
+def test_a_partly_filled_target_is_never_topped_up() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, quote("100.99", "101.01"))
+    story.given(fill(Role.TARGET, 5, nth=0), confirmed).when(fill(Role.ENTRY, 60), confirmed)
+    assert story.order(Role.TARGET, 0).quantity == 12
+    assert story.order(Role.TARGET, 1).quantity == 55
+
+
+def test_a_filled_target_is_not_placed_again() -> None:
+    story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, nth=0), confirmed)
+    story.when(wait(60)).then_none(OrderPlaced)
+
+
+def test_a_cancelled_target_is_not_placed_again() -> None:
+    given(in_position()).when(cancelled(Role.TARGET, 0), wait(60)).then_none(OrderPlaced)
+
+
+@pytest.mark.req("OD-076", "I87")
+def test_a_rejected_target_is_tried_again_a_few_times() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), ack(Role.STOP))
+    story.when(rejected(Role.TARGET, 0)).then_none(OrderPlaced)
+    for _ in range(3):
+        story.when(wait(0, ms=249)).then_none(OrderPlaced)
+        story.when(wait(0, ms=1)).then_among(like(OrderPlaced, role=Role.TARGET, rung=0))
+        story.given(rejected(Role.TARGET))
+    story.when(wait(60)).then_none(OrderPlaced, role=Role.TARGET, rung=0)
+
+
+@pytest.mark.req("OD-051", "OD-052", "OD-054")
+def test_trail_only_gives_them_up() -> None:
+    wish = TrailOnlyRequested(instrument=NAME, strategy=STRATEGY, intent_id="t")
+    given(in_position()).when(wish).then(
+        like(CancelRequested, reason="trail only"), like(CancelRequested, reason="trail only")
+    )
+
+
+@pytest.mark.req("OD-050", "OD-053")
+@pytest.mark.parametrize("change", [{"targets__policy": "TRAIL_ONLY"}, {"targets__scale_out_profile": "OFF"}])
+def test_the_profile_may_switch_them_off(change: dict[str, str]) -> None:
+    story = given(entry(), ack(Role.ENTRY), settings=settings(**change))
+    story.when(fill(Role.ENTRY)).then_none(OrderPlaced, role=Role.TARGET)
+
+
+@pytest.mark.req("OD-049")
+def test_exhaustion_takes_the_ladder_at_once() -> None:
+    wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
+    story = given(in_position(), quote("100.50", "100.52")).when(wish)
+    story.then(
+        like(ReplaceRequested, policy="targets", price_limit="100.50", quantity=30),
+        like(ReplaceRequested, policy="targets", price_limit="100.50", quantity=55),
+    )
+    story.given(confirmed).when(quote("100.40", "100.42"), wait(10)).then()
+
+
+@pytest.mark.req("I46")
+def test_shrink_from_the_far_end_when_the_position_does() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 60), fill(Role.ENTRY, 40), confirmed)
+    story.when(bust(Role.ENTRY)).then_among(like(ReplaceRequested, policy="targets", quantity=30))
+    story.given(replaced(Role.TARGET, 1), replaced(Role.STOP))
+    assert [one for one, _ in quantities(story)] == ["30", "30"]
+
+
+def test_a_refused_cancel_is_asked_again() -> None:
+    wish = TrailOnlyRequested(instrument=NAME, strategy=STRATEGY, intent_id="t")
+    story = given(in_position(), wish).when(refused(Role.TARGET, 0)).then(like(CancelRequested))
+    story.when(refused(Role.TARGET, 0)).then()
+    story.when(wait(0, ms=250)).then_among(like(CancelRequested, policy="targets"))
+
+
+def test_shorts_take_profit_below() -> None:
+    short = entry(zone_max="99.9", stop="101", side=PositionSide.SHORT)
+    story = given(short, ack(Role.ENTRY), fill(Role.ENTRY))
+    assert quantities(story) == [("30", "99"), ("55", "98")] or quantities(story) == [
+        ("30", "99.00"),
+        ("55", "98.00"),
+    ]
+    assert story.order(Role.TARGET).side is Side.BUY
