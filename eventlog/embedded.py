@@ -211,13 +211,19 @@ def _ensure_running(cluster: Cluster, timeout_s: float) -> None:
     if _answering_pid(cluster) is not None:
         return
     deadline = time.monotonic() + timeout_s
+    if not _joined(cluster, deadline, timeout_s):
+        _start(cluster, deadline, timeout_s)
+
+
+def _joined(cluster: Cluster, deadline: float, timeout_s: float) -> bool:
+    """Wait while a server of this cluster lives until it answers; False if there is none (any more)."""
     while _living_postmaster(cluster) is not None:
-        # It recovers or shuts down; its starter may have been killed meanwhile.
+        # It recovers, starts or shuts down; its starter may have been killed or have given up meanwhile.
         if _answering_pid(cluster) is not None:
-            return
+            return True
         _fail_after(cluster, deadline, timeout_s)
         time.sleep(POLL_S)
-    _start(cluster, deadline, timeout_s)
+    return False
 
 
 def _start(cluster: Cluster, deadline: float, timeout_s: float) -> None:
@@ -233,6 +239,8 @@ def _start(cluster: Cluster, deadline: float, timeout_s: float) -> None:
                 return
             _fail_after(cluster, deadline, timeout_s)
             time.sleep(POLL_S)
+        if _joined(cluster, deadline, timeout_s):
+            return
         tail = _log_tail(cluster, offset)
         holder = _recorded(cluster)[0]
         if not _STALE_LOCK.search(tail) or time.monotonic() > retry_until:

@@ -5,6 +5,7 @@ SQLAlchemy and Alembic are loaded only when a migration is asked for.
 
 import threading
 from datetime import date
+from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,8 +36,7 @@ def upgrade(conninfo: str) -> str:
     """
     for attempt in range(MIGRATION_ATTEMPTS):
         try:
-            with _one_at_a_time:
-                _migrate(conninfo)
+            _bring_up(conninfo)
             return REVISION
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -126,6 +126,18 @@ def _configuration() -> "Config":
     return config
 
 
+def _bring_up(conninfo: str) -> None:
+    with psycopg.connect(conninfo) as connection:
+        found = current_revision(connection)
+        _refuse_newer(found)
+        if found == REVISION:
+            # The usual start: without Alembic, whose import alone takes longer than all the rest.
+            _define_views(connection)
+            return
+    with _one_at_a_time:
+        _migrate(conninfo)
+
+
 def _migrate(conninfo: str) -> None:
     from alembic import command
     from sqlalchemy import create_engine
@@ -138,12 +150,10 @@ def _migrate(conninfo: str) -> None:
     config = _configuration()
     try:
         with engine.connect() as bound:
-            connection = cast(Connection, bound.connection.driver_connection)
             bound.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            _refuse_newer(current_revision(connection))
             config.attributes["connection"] = bound
             command.upgrade(config, REVISION)
-            _define_views(connection)
+            _define_views(cast(Connection, bound.connection.driver_connection))
             bound.commit()
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.Error):
@@ -154,8 +164,18 @@ def _migrate(conninfo: str) -> None:
 def _define_views(connection: Connection) -> None:
     """Views are derived, so they follow the program and need no migration of their own."""
     for path in sorted((files("eventlog") / "views").iterdir(), key=lambda item: item.name):
-        if path.name.endswith(".sql"):
-            view = sql.Identifier(SCHEMA, path.name.removesuffix(".sql"))
-            query = sql.SQL(path.read_text(encoding="utf-8"))
-            connection.execute(sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(view, query))
-            connection.execute(sql.SQL("GRANT SELECT ON {} TO oms_reader, oms_auditor").format(view))
+        if not path.name.endswith(".sql"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        name, digest = path.name.removesuffix(".sql"), sha256(text.encode()).hexdigest()
+        query = "SELECT obj_description(to_regclass(%s), 'pg_class')"
+        if connection.execute(query, (f"{SCHEMA}.{name}",)).fetchone() == (digest,):
+            continue
+        view = sql.Identifier(SCHEMA, name)
+        for statement in (
+            sql.SQL("DROP VIEW IF EXISTS {view}").format(view=view),
+            sql.SQL("CREATE VIEW {view} AS {query}").format(view=view, query=sql.SQL(text)),
+            sql.SQL("COMMENT ON VIEW {view} IS {digest}").format(view=view, digest=sql.Literal(digest)),
+            sql.SQL("GRANT SELECT ON {view} TO oms_reader, oms_auditor").format(view=view),
+        ):
+            connection.execute(statement)

@@ -84,7 +84,7 @@ class Machine:
     def run(self, *words: str, **environment: str) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of `python -m oms words`."""
         process = self.start(*words, **environment)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         return process.returncode, out, err
 
     def installations(self) -> int:
@@ -118,8 +118,8 @@ def test_installs_again_when_the_lock_changes(machine: Machine) -> None:
 
 def test_two_at_once_install_once(machine: Machine) -> None:
     machine.pretend_uv()
-    both = [machine.start("config", "check", FAKE_UV_SLEEP="0.5") for _ in range(2)]
-    heard = [process.communicate(timeout=120)[1] for process in both]
+    both = [machine.start("config", "check", FAKE_UV_SLEEP="3") for _ in range(2)]
+    heard = [process.communicate(timeout=600)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], heard
     assert sorted("waiting" in text for text in heard) == [False, True]
     assert machine.installations() == 1
@@ -127,13 +127,13 @@ def test_two_at_once_install_once(machine: Machine) -> None:
 
 def test_redoes_an_interrupted_installation(machine: Machine) -> None:
     machine.pretend_uv()
-    process = machine.start("config", "check", FAKE_UV_SLEEP="60")
+    process = machine.start("config", "check", FAKE_UV_SLEEP="600")
     stamp = machine.checkout / ".venv" / "oms-lock.sha256"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (stamp.exists() and machine.calls.exists()) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 130
     (machine.checkout / ".venv" / "half a package").touch()
     assert machine.run("config", "check")[0] == 0
@@ -193,8 +193,8 @@ def test_shortens_what_pip_says(machine: Machine, said: str, why: str) -> None:
 
 
 def test_help_needs_no_packages_and_no_patience(machine: Machine) -> None:
-    took = []
-    for _ in range(3):
+    took = [1.0]
+    while min(took) >= 0.3 and len(took) < 20:  # A busy machine spoils some tries, not twenty.
         before = processor_seconds()
         code, out, err = machine.run("--help")
         took.append(processor_seconds() - before)

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from types import FrameType
@@ -54,8 +56,8 @@ def run(words: list[str]) -> int:
     try:
         name, rest, options = split(words)
         output = Output(options)
-        _turn_termination_into_exit()
-        return _invoke(name, rest, output)
+        with _termination_as_exit():
+            return _invoke(name, rest, output)
     except KeyboardInterrupt:
         output.message("interrupted")
         return INTERRUPTED
@@ -139,14 +141,21 @@ def _invoke(name: str, rest: list[str], output: Output) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _turn_termination_into_exit() -> None:
-    """Let SIGTERM unwind the stack, so that what was opened is closed."""
+@contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let SIGTERM unwind the stack meanwhile, so that what was opened is closed."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(TERMINATED)
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, leave)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(error: Exception, output: Output) -> int:

@@ -151,7 +151,7 @@ def open_position(book: Book, name: str) -> Iterator[Stepped]:
     definition = InstrumentDefined(instrument=name, symbol=name, currency="USD", tick=TICK, lot=Decimal(1))
     yield take(book, definition)
     for number in range(BARS_BEFORE):
-        yield take(book, bar(name, demo_tape.times()[1] + number * MINUTE))
+        yield take(book, bar(name, demo_tape.times()[1] - (BARS_BEFORE - number) * MINUTE))
     yield take(book, quote(name, book.account.now))
     request = EntryRequested(
         instrument=name,
@@ -211,13 +211,13 @@ def quote(name: str, at: Micros) -> QuoteReported:
     return QuoteReported(instrument=name, bid=PRICE - TICK, ask=PRICE + TICK, received_at=at)
 
 
-def bar(name: str, open_at: Micros) -> BarClosed:
-    """A bar in which nothing has to happen."""
+def bar(name: str, end_at: Micros) -> BarClosed:
+    """A bar in which nothing has to happen; bars that do not end later than the one before are ignored."""
     spread: Any = 10 * TICK
     return BarClosed(
         instrument=name,
-        open_at=open_at,
-        end_at=open_at + MINUTE,
+        open_at=end_at - MINUTE,
+        end_at=end_at,
         open=PRICE,
         high=PRICE + spread,
         low=PRICE - spread,

@@ -25,7 +25,7 @@ values = st.recursive(
 documents = st.dictionaries(keys, values, max_size=8)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(documents)
 def test_text_is_what_the_server_prints(connection: psycopg.Connection, document: dict[str, object]) -> None:
     given = json.dumps(document, ensure_ascii=False)
@@ -44,7 +44,7 @@ def connection(conninfo: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text('{}[]":,\\u01d8aE+-.e \t', max_size=40) | st.text())
 def test_any_text_is_refused_or_exactly_reproduced(connection: psycopg.Connection, text: str) -> None:
     try:

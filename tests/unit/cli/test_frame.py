@@ -1,6 +1,7 @@
 """The frame of the command line: options, exit codes, and errors for people and for programs."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,7 +35,6 @@ def run_body(monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setitem(sys.modules, "oms.cli.probe", module)
         monkeypatch.setitem(COMMANDS, "probe", Command("oms.cli.probe", "a probe"))
         monkeypatch.setattr(frame, "available", lambda: COMMANDS)
-        monkeypatch.setattr(frame, "_turn_termination_into_exit", lambda: None)
         return run([*words, "probe"])
 
     return run_with
@@ -159,12 +159,16 @@ def test_a_wrong_command_line_is_told_what_to_type(
     assert hint in heard
 
 
-def test_every_offered_command_explains_itself() -> None:
-    for name in cli.available():
-        command = [sys.executable, "-m", "oms", name, "--help"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "Usage" in done.stdout
+@pytest.mark.parametrize("name", cli.available())
+def test_every_offered_command_explains_itself(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert run([name, "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_the_frame_leaves_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run(["db", "--help"])
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -53,10 +53,10 @@ def test_are_placed_with_the_stop() -> None:
 @pytest.mark.parametrize(
     ("quantity", "expected"),
     [
-        (49, ["20", "20"]),
-        (50, ["15", "15", "12"]),
-        (150, ["45", "45", "37"]),
-        (151, ["38", "38", "38", "23"]),
+        (49, ["20", "19"]),
+        (50, ["15", "15", "13"]),
+        (150, ["45", "45", "38"]),
+        (151, ["38", "38", "38", "22"]),
     ],
 )
 def test_the_size_class_picks_the_ladder(quantity: int, expected: list[str]) -> None:

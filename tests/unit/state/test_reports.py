@@ -161,6 +161,11 @@ def test_replace_below_what_is_filled(told: int) -> None:
     story.then(FILLED, 8, leaves=0, quantity=D(8), alerts=[])
 
 
+def test_replace_without_a_count_below_what_is_filled() -> None:
+    story = given(accepted(), change(6), filled("a", 8)).when(replaced(6))
+    story.then(FILLED, 8, leaves=0, quantity=D(8), alerts=[])
+
+
 def test_replace_below_what_the_broker_counts() -> None:
     story = given(accepted(), change(6), filled("a", 5, 5, 5)).when(replaced(6, cum=8, leaves=0))
     story.then(PARTIAL_FILLED, 5, leaves=0, quantity=D(8), alerts=["gap_detected"])

@@ -1,0 +1,102 @@
+"""The end of a trade, once, and again only when a late fact changed its result."""
+
+import pytest
+
+from oms.events.decisions import AlertCleared, Alerted, CancelRequested, OrderPlaced, TradeClosed
+from oms.values import OrderType, Role
+from tests.builders import entry, leave
+from tests.given import (
+    Story,
+    again,
+    bust,
+    cancelled,
+    confirmed,
+    fill,
+    given,
+    in_position,
+    like,
+    quote,
+    replaced,
+    triggered,
+    wait,
+)
+from tests.unit.policies.test_exit import targets_gone
+
+
+def stopped_out(story: Story) -> None:
+    story.given(in_position(), quote("98.98", "99.00"), triggered, targets_gone, fill(Role.STOP, at="98.98"))
+
+
+@pytest.mark.req("OD-092", "OD-067")
+def test_is_reported_when_flat_and_nothing_can_execute() -> None:
+    story = given(in_position(), quote("98.98", "99.00"), triggered)
+    story.when(fill(Role.STOP, at="98.98")).then_none(TradeClosed)
+    story.given(cancelled(Role.TARGET, 0)).when(cancelled(Role.TARGET, 1)).then(
+        like(TradeClosed, reason="STOP", pnl="-102.00", pnl_change="-102.00", quantity=100)
+    )
+
+
+def test_stays_quiet_while_anything_is_held() -> None:
+    given(in_position(), quote("100.99", "101.01")).when(fill(Role.TARGET, nth=0)).then_none(TradeClosed)
+
+
+def test_second_run_yields_nothing() -> None:
+    assert again(given(stopped_out)) == []
+
+
+def test_is_reported_once() -> None:
+    given(stopped_out).when(wait(300)).then()
+
+
+def test_a_late_target_fill_is_bought_back_and_reported_as_a_change() -> None:
+    story = given(stopped_out)
+    assert story.pipeline.open_trades == ()
+    story.when(fill(Role.TARGET, nth=0)).then_among(
+        like(Alerted, code="late_fill"), like(OrderPlaced, role=Role.EXIT, quantity=30)
+    )
+    story.when(fill(Role.EXIT, at="99.00")).then_among(like(TradeClosed, pnl="-42.00", pnl_change="60.00"))
+    story.when(wait(60)).then()
+    assert story.book.account.realized["USD"] == -42
+
+
+def test_a_late_entry_fill_is_protected_and_closed_again() -> None:
+    story = given(entry(), confirmed, fill(Role.ENTRY, 40), confirmed, leave(), targets_gone)
+    story.given(cancelled(Role.ENTRY), replaced(Role.STOP), fill(Role.EXIT))
+    assert story.pipeline.open_trades == ()
+    story.when(fill(Role.ENTRY, 10)).then_among(
+        like(Alerted, code="late_fill"), like(OrderPlaced, role=Role.EXIT, quantity=10)
+    )
+    story.given(confirmed).when(fill(Role.EXIT)).then_among(like(TradeClosed, quantity=50))
+
+
+def test_a_late_entry_fill_after_the_stop_gets_a_stop_of_its_own() -> None:
+    story = given(entry(), confirmed, fill(Role.ENTRY, 40), confirmed, quote("98.98", "99.00"))
+    story.given(triggered, targets_gone, fill(Role.STOP, at="98.98"), cancelled(Role.ENTRY))
+    assert story.pipeline.open_trades == ()
+    story.given(quote("99.50", "99.52")).when(fill(Role.ENTRY, 10)).then_among(
+        like(OrderPlaced, role=Role.STOP, quantity=10)
+    )
+
+
+def test_a_busted_exit_opens_the_trade_again() -> None:
+    story = given(stopped_out).when(bust(Role.STOP))
+    assert story.trade.held == 100
+    story.then_among(like(OrderPlaced, order_type=OrderType.MARKET, quantity=100))
+
+
+def test_what_stood_open_about_the_trade_ends_with_it() -> None:
+    story = given(entry(), confirmed, fill(Role.ENTRY), wait(3))
+    assert "unprotected" in story.trade.alerts
+    story.given(confirmed, quote("98.98", "99.00"), triggered, targets_gone)
+    story.when(fill(Role.STOP, at="98.98"), confirmed)
+    assert story.trade.closed_at is not None
+    assert not story.trade.alerts
+
+
+def test_orders_left_behind_are_cancelled_and_reported() -> None:
+    story = given(in_position(), quote("98.98", "99.00"), triggered, fill(Role.STOP, at="98.98"))
+    story.when(wait(5)).then_among(like(Alerted, code="orphan_order"))
+    story.given(cancelled(Role.TARGET, 0)).when(cancelled(Role.TARGET, 1)).then_among(
+        like(AlertCleared, code="orphan_order"), like(TradeClosed)
+    )
+    assert not [one for one in story.told if isinstance(one, CancelRequested)]

@@ -1,0 +1,90 @@
+"""Flat before the close: limits from fifteen minutes before, market orders from five, then an emergency."""
+
+import pytest
+
+from oms.events.decisions import (
+    CancelRequested,
+    CloseRequested,
+    OrderPlaced,
+    ReplaceRequested,
+)
+from oms.values import OrderType, Role
+from tests.builders import CLOSE, MINUTE, entry, leave, settings
+from tests.given import (
+    ack,
+    again,
+    fill,
+    given,
+    in_position,
+    like,
+    quote,
+    replaced,
+    until,
+    wait,
+)
+from tests.unit.policies.test_exit import targets_gone
+
+START = CLOSE - 15 * MINUTE
+END = CLOSE - 5 * MINUTE
+
+
+@pytest.mark.req("OD-088", "OD-117", "C-35")
+def test_begins_with_a_limit_fifteen_minutes_before_the_close() -> None:
+    story = given(in_position()).when(until(START - 1)).then()
+    story.when(until(START)).then(
+        like(CloseRequested, reason="FORCED_CLOSE", market=False, priority=10),
+        like(CancelRequested, policy="targets"),
+        like(CancelRequested, policy="targets"),
+    )
+    story.when(targets_gone).then(like(ReplaceRequested, order_type=OrderType.LIMIT, price_limit="99.99"))
+
+
+def test_stays_quiet_when_flat() -> None:
+    given().when(until(CLOSE)).then()
+
+
+def test_second_run_yields_nothing() -> None:
+    assert again(given(in_position(), until(START))) == []
+    assert again(given(in_position(), until(END))) == []
+
+
+@pytest.mark.req("OD-088")
+def test_reprices_until_the_end_of_the_window() -> None:
+    story = given(in_position(), until(START), targets_gone, replaced(Role.STOP))
+    for cents in range(95, 85, -1):
+        story.given(quote(f"99.{cents}", "100")).when(wait(5)).then(
+            like(ReplaceRequested, price_limit=f"99.{cents}")
+        )
+        story.given(replaced(Role.EXIT))
+
+
+@pytest.mark.req("OD-019", "OD-023", "OD-118")
+def test_goes_to_market_five_minutes_before_the_close() -> None:
+    story = given(in_position(), until(START), targets_gone, replaced(Role.STOP), until(END - 1))
+    story.when(until(END)).then_among(
+        like(CloseRequested, reason="FORCED_CLOSE", market=True),
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, reason="FORCED_CLOSE"),
+    )
+
+
+def test_the_profile_may_go_to_market_at_once() -> None:
+    story = given(in_position(), settings=settings(forced_close__mode="market"))
+    story.when(until(START)).then_among(like(CloseRequested, market=True))
+
+
+def test_takes_over_from_a_planned_exit() -> None:
+    story = given(in_position(), until(START - 30_000_000), leave(), targets_gone, replaced(Role.STOP))
+    story.when(until(START)).then_among(like(CloseRequested, reason="FORCED_CLOSE"))
+
+
+def test_closes_what_is_filled_in_the_window() -> None:
+    story = given(until(START - 1_000_000), entry(), ack(Role.ENTRY)).when(until(START))
+    story.then(like(CancelRequested, policy="entry", reason="forced close"))
+    story.when(fill(Role.ENTRY, 40)).then_among(
+        like(CloseRequested, reason="FORCED_CLOSE"), like(OrderPlaced, role=Role.EXIT, quantity=40)
+    )
+
+
+def test_after_the_close_a_collared_limit_stands_in() -> None:
+    story = given(entry(), ack(Role.ENTRY), until(CLOSE)).when(fill(Role.ENTRY, 10))
+    story.then_among(like(OrderPlaced, role=Role.EXIT, order_type=OrderType.LIMIT, price_limit="99.49"))

@@ -1,0 +1,119 @@
+"""Stop candidates, each by itself, and the best of them."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from oms.config import Settings
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.stops import CANDIDATES, effective_stop
+from oms.values import PositionSide, Role
+from tests.builders import entry, settings
+from tests.given import Story, ack, bar, confirmed, fees, fill, given, in_position, quote, wait
+
+SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
+TICKS = settings(breakeven__offset_mode="ticks", breakeven__offset_ticks=3)
+PCT = settings(breakeven__offset_mode="pct", breakeven__offset_pct="0.001")
+
+
+def of(name: str, story: Story, **changes: Any) -> Decimal | None:
+    """What a candidate says of the trade with some of its fields changed."""
+    changed: Trade = replace(story.trade, **changes)
+    return CANDIDATES[name](story.view, changed)
+
+
+def test_the_initial_stop_is_rounded_away_from_the_market() -> None:
+    assert of("initial", given(in_position()), stop0=Decimal("99.005")) == Decimal("99.00")
+    assert of("initial", given(in_position(entry(**SHORT))), stop0=Decimal("100.995")) == Decimal("101.00")
+
+
+@pytest.mark.req("OD-065", "C-05")
+def test_break_even_waits_for_a_target() -> None:
+    assert of("breakeven", given(in_position())) is None
+
+
+@pytest.mark.req("C-04")
+@pytest.mark.parametrize(
+    ("configuration", "request_", "expected"),
+    [
+        (settings(), entry(), "100.03"),
+        (settings(), entry(**SHORT), "99.97"),
+        (TICKS, entry(), "100.03"),
+        (PCT, entry(), "100.10"),
+        (PCT, entry(**SHORT), "99.90"),
+        (settings(breakeven__offset_mode="none"), entry(), "100"),
+    ],
+)
+def test_break_even_pays_for_the_way_in_and_out(
+    configuration: Settings, request_: Any, expected: str
+) -> None:
+    story = given(request_, ack(Role.ENTRY), fill(Role.ENTRY), fees("1.25"), settings=configuration)
+    story.given(confirmed, fill(Role.TARGET, 1, nth=0))
+    assert of("breakeven", story) == Decimal(expected)
+
+
+@pytest.mark.req("OD-082")
+@pytest.mark.parametrize(("mfe", "expected"), [("100.99", None), ("101", "100.50"), ("102.01", "101.00")])
+def test_the_lock_begins_at_one_r(mfe: str, expected: str | None) -> None:
+    found = of("mfe_lock", given(in_position()), mfe=Decimal(mfe))
+    assert found == (None if expected is None else Decimal(expected))
+
+
+def with_atr(story: Story) -> Trade:
+    lot = replace(story.trade.lots[0], atr=Decimal("0.40"))
+    return replace(story.trade, lots=(lot,), mfe=Decimal("101.50"))
+
+
+@pytest.mark.req("OD-081")
+def test_the_trail_hangs_below_the_high_water_mark() -> None:
+    story = given(in_position())
+    trade = with_atr(story)
+    assert CANDIDATES["atr_trail"](story.view, trade) == Decimal("100.70")
+    early = replace(trade, mfe=Decimal("100.99"))
+    assert CANDIDATES["atr_trail"](story.view, early) is None
+    assert of("atr_trail", story, mfe=Decimal("101.50")) is None, "without an ATR there is no trail"
+
+
+def test_the_trail_begins_with_the_first_target_too() -> None:
+    story = given(in_position(), fill(Role.TARGET, 1, nth=0))
+    trade = replace(with_atr(story), mfe=Decimal("100.90"))
+    assert CANDIDATES["atr_trail"](story.view, trade) == Decimal("100.10")
+
+
+@pytest.mark.req("OD-083")
+def test_the_runner_hangs_below_the_average_when_only_it_is_left() -> None:
+    story = given(in_position())
+    assert of("runner", story) is None
+    story.given(quote("103", "103.02"), fill(Role.TARGET, nth=0), fill(Role.TARGET, nth=1), confirmed)
+    for _ in range(9):
+        story.given(wait(60), bar("102.90", "103.10", "103"))
+    market = story.pipeline.market
+    assert market.ema.value == 103
+    assert of("runner", story) == Decimal("102.99")
+    lower = replace(market, swings=replace(market.swings, higher_low=Decimal("102.50")))
+    view = View(story.book.account, replace(story.pipeline, market=lower), story.now)
+    assert CANDIDATES["runner"](view, story.trade) == Decimal("102.49")
+
+
+@pytest.mark.req("OD-084", "OD-086", "I37")
+def test_the_best_wins_and_never_falls_behind_the_one_before() -> None:
+    story = given(in_position())
+    trade = replace(story.trade, mfe=Decimal(102))
+    assert effective_stop(story.view, trade) == (Decimal("101.00"), "mfe_lock")
+    kept = replace(trade, level=Decimal("101.50"), level_source="runner")
+    assert effective_stop(story.view, kept) == (Decimal("101.50"), "runner")
+
+
+def test_a_fill_of_ours_raises_the_high_water_mark() -> None:
+    story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, 1, nth=0))
+    assert story.trade.mfe == 101
+    story.given(wait(60), bar("98", "100", "99.9"))
+    assert story.trade.mfe == 101
+
+
+def test_a_bar_that_began_before_the_fill_counts_by_its_close_only() -> None:
+    story = given(wait(30), entry(), ack(Role.ENTRY), fill(Role.ENTRY), wait(30), bar("99", "105", "100.20"))
+    assert story.trade.mfe == Decimal("100.20")
