@@ -51,13 +51,14 @@ class PostgresLog:
         self._lock = threading.RLock()
         self._prepared: dict[Shape, bytes] = {}
         self._closed = False
-        self._connection = self._connect()
+        # A wrong address should be told at once; patience is for a server that was there.
+        self._connection = self._connect(0.0)
 
     # Connection
 
-    def _connect(self) -> Connection:
+    def _connect(self, patience_s: float) -> Connection:
         """Connect, with patience while the server restarts. Raises DatabaseAway."""
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + patience_s
         while True:
             try:
                 return self._open()
@@ -88,7 +89,7 @@ class PostgresLog:
             raise DatabaseAway("this log object was closed")
         if self._connection.closed or self._connection.broken:
             self._connection.close()
-            self._connection = self._connect()
+            self._connection = self._connect(self._patience_s)
         return self._connection
 
     def _repeatable(self, account: str, work: Callable[[Connection], T]) -> T:
@@ -124,7 +125,7 @@ class PostgresLog:
 
     def heads(self) -> list[Head]:
         """Heads of all accounts, sorted by account id."""
-        return [reading.head(row) for row in self._rows("*", queries.HEADS, ())]
+        return [reading.head(row) for row in self._rows("(any)", queries.HEADS, ())]
 
     def head(self, account: str) -> Head | None:
         """The head of one account, or None if the account has no log."""
@@ -148,7 +149,7 @@ class PostgresLog:
 
     def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
         """Make room for the months from that of `first_day` on; return the partitions created."""
-        return self._repeatable("*", lambda c: ensure_partitions(c, first_day, months))
+        return self._repeatable("(any)", lambda c: ensure_partitions(c, first_day, months))
 
     # Append
 
@@ -175,6 +176,7 @@ class PostgresLog:
                         raise translated(error, batch.before.account) from error
                     if self._was_committed(batch, deadline):
                         return batch.after
+                    time.sleep(RECONNECT_PAUSE_S)  # A full disk, say, answers at once, again and again.
                 elif error.sqlstate == FORGOTTEN and failures < TRANSIENT_ATTEMPTS:
                     self._prepared = {}
                 elif error.sqlstate not in TRANSIENT or failures >= TRANSIENT_ATTEMPTS:
@@ -272,7 +274,7 @@ class PostgresLog:
 
     def config(self, config_sha256: str) -> str | None:
         """The configuration text of this name."""
-        row = self._row("*", queries.CONFIG, (config_sha256,))
+        row = self._row("(any)", queries.CONFIG, (config_sha256,))
         return row[0] if row else None
 
     def last_seq(self, account: str) -> int:

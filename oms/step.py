@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from oms import commands
 from oms.arbitration import arbitrate
-from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder
+from oms.commands import Command
 from oms.events import broker, clock, decisions, operator, session, strategy
 from oms.events.base import Event, Stamped
 from oms.execution import orders
+from oms.execution.outgoing import command_of
 from oms.policies import CLOSERS, OWNERS, POLICIES, kill_switch
 from oms.state import invariants
 from oms.state.account import ACCOUNT_WIDE, Account, fold_account
@@ -388,55 +389,3 @@ def _alert(name: str, anomaly: Anomaly) -> decisions.Alerted:
         quantity=anomaly.quantity,
         policy="step",
     )
-
-
-def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command | None:
-    """The command behind a logged decision, or None. The outbox can be rebuilt from the log with it."""
-    if isinstance(decision, decisions.OrderPlaced):
-        return PlaceOrder(
-            seq=seq,
-            instrument=decision.instrument,
-            client_order_id=decision.client_order_id,
-            role=decision.role,
-            side=decision.side,
-            quantity=decision.quantity,
-            order_type=decision.order_type,
-            time_in_force=decision.time_in_force,
-            price_limit=decision.price_limit,
-            price_stop=decision.price_stop,
-            valid_until=decision.valid_until,
-            reason=decision.reason,
-        )
-    if isinstance(decision, decisions.ReplaceRequested):
-        assert pipeline is not None
-        order = pipeline.orders[decision.client_order_id]
-        assert order.role is not None
-        return ReplaceOrder(
-            seq=seq,
-            instrument=decision.instrument,
-            client_order_id=decision.wire_id,
-            orig_client_order_id=decision.orig_wire_id,
-            broker_order_id=decision.broker_order_id,
-            role=order.role,
-            side=order.side,
-            quantity=decision.quantity,
-            order_type=decision.order_type,
-            price_limit=decision.price_limit,
-            price_stop=decision.price_stop,
-            valid_until=decision.valid_until,
-            reason=decision.reason,
-        )
-    if isinstance(decision, decisions.CancelRequested):
-        return CancelOrder(
-            seq=seq,
-            instrument=decision.instrument,
-            client_order_id=decision.wire_id,
-            orig_client_order_id=decision.orig_wire_id,
-            broker_order_id=decision.broker_order_id,
-            reason=decision.reason,
-        )
-    if isinstance(decision, decisions.QueryRequested):
-        return QueryOrder(
-            seq=seq, instrument=decision.instrument, client_order_id=decision.wire_id, reason=decision.reason
-        )
-    return None

@@ -1,13 +1,16 @@
 """Steps of every kind for the log's contract: a few readable ones and a long varied stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from hashlib import sha256
 from random import Random
 from typing import Any
 
+import pytest
+
 from eventlog.canon import canonical
-from eventlog.envelope import Envelope, InboxKey, OutboxRow, StepRecord
+from eventlog.envelope import Envelope, Head, InboxKey, OutboxRow, StepRecord
+from eventlog.log import EventLog
 
 DAY = date(2024, 3, 5)
 NOON_US = 1_709_640_000_000_000
@@ -114,3 +117,24 @@ def _varied_row(random: Random, seq: int, cause: int, **changes: Any) -> Envelop
 def batches(steps: list[StepRecord], size: int) -> list[list[StepRecord]]:
     """The steps in appends of `size`."""
     return [steps[start : start + size] for start in range(0, len(steps), size)]
+
+
+def contents(log: EventLog, account: str) -> dict[str, object]:
+    """Everything an account has stored, for comparison."""
+    rows = list(log.read(account))
+    return {
+        "rows": rows,
+        "links": [(stored.chain, stored.raw) for stored in log.read_stored(account)],
+        "inbox": [log.inbox(account, "broker", f"{row.seq}:1") for row in rows],
+        "outbox": log.outbox(account),
+        "head": log.head(account),
+    }
+
+
+def refused(log: EventLog, head: Head, steps: Sequence[StepRecord], error: type[Exception]) -> Exception:
+    """Append and expect a refusal that stores nothing."""
+    before = contents(log, head.account)
+    with pytest.raises(error) as caught:
+        log.append(head, steps)
+    assert contents(log, head.account) == before
+    return caught.value

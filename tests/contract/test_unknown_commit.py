@@ -108,15 +108,15 @@ def test_takeover_during_the_cut_is_fenced(
     proxy.cut("before the answer" if stored else "before the statement")
     original = log._connect
 
-    def connect_after_takeover() -> psycopg.Connection:
+    def connect_after_takeover(patience_s: float) -> psycopg.Connection:
         log._connect = original  # type: ignore[method-assign]
         direct.acquire(account, "other")
-        return original()
+        return original(patience_s)
 
     log._connect = connect_after_takeover  # type: ignore[method-assign]
     with pytest.raises(Fenced):
-        log.append(head, [step(3, key="second")])
-    assert rows(direct, account) == ([1, 2, 3] if stored else [1, 2])
+        log.append(head, [step(3, decisions=1, key="second")])
+    assert rows(direct, account) == ([1, 2, 3, 4] if stored else [1, 2])
 
 
 def test_lost_database_can_be_asked_again(conninfo: str, direct: PostgresLog, account: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from oms.events.base import Event
 from oms.events.operator import Act
 from oms.values import MILLISECOND, PositionSide, Role
+from tests import answers
 from tests import given as words
 from tests.builders import CLOSE, act, entry, halt, leave, resume
 from tests.given import Input, Story, given, text_of
@@ -50,7 +51,7 @@ def filled(args: Words) -> Input:
     price = rest.pop(rest.index("at") + 1) if "at" in rest else None
     quantity = rest[rest.index("shares") - 1] if "shares" in rest else None
     nth = int(rest[0]) - 1 if rest and rest[0].isdigit() and rest[1:2] != ["shares"] else -1
-    return words.fill(role, quantity, price, nth)
+    return answers.fill(role, quantity, price, nth)
 
 
 INPUTS: dict[str, Callable[[Words], Input]] = {
@@ -65,14 +66,14 @@ INPUTS: dict[str, Callable[[Words], Input]] = {
     "resume": lambda _: resume(),
     "wait": lambda args: words.wait(args[0]),
     "before_close": lambda args: words.until(CLOSE - int(Decimal(args[0]) * 60_000) * MILLISECOND),
-    "ack": answer(words.ack),
+    "ack": answer(answers.ack),
     "fill": filled,
-    "replaced": answer(words.replaced),
-    "cancelled": answer(words.cancelled),
-    "rejected": answer(words.rejected),
-    "refused": answer(words.refused),
-    "triggered": lambda _: words.triggered,
-    "confirmed": lambda _: words.confirmed,
+    "replaced": answer(answers.replaced),
+    "cancelled": answer(answers.cancelled),
+    "rejected": answer(answers.rejected),
+    "refused": answer(answers.refused),
+    "triggered": lambda _: answers.triggered,
+    "confirmed": lambda _: answers.confirmed,
 }
 
 

@@ -25,8 +25,9 @@ from oms.policies import CLOSERS, OWNERS, POLICIES, Policy
 from oms.state.root import Deadlines
 from oms.state.trade import Close
 from oms.values import OrderType, Role, Side
+from tests.answers import ack, confirmed, fill, in_position, triggered
 from tests.builders import NAME, act, entry, leave, price
-from tests.given import ack, confirmed, fill, given, in_position, like, quote, triggered, until, wait
+from tests.given import given, like, quote, until, wait
 from tests.unit.policies.test_forced_close import END
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from oms.execution import retries
 from oms.values import MILLISECOND, Role
+from tests.answers import ack, in_position, rejected
 from tests.builders import entry
-from tests.given import ack, given, in_position, rejected, wait
+from tests.given import given, wait
 
 
 @pytest.mark.req("I87")

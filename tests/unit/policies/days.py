@@ -119,7 +119,7 @@ class Played:
 
     def finish(self) -> None:
         """A quiet market until a minute after the close, then everything durable."""
-        for at in range(self.now + SECOND, CLOSE + 60 * SECOND, 60 * SECOND):
+        for at in range(self.now + SECOND, CLOSE + 60 * SECOND, 300 * SECOND):
             self.now = at
             self.move(Move("quote", 0))
         self.time.pass_until(CLOSE + 120 * SECOND)

@@ -4,22 +4,9 @@ import pytest
 
 from oms.events.decisions import AlertCleared, Alerted, CancelRequested, OrderPlaced, TradeClosed
 from oms.values import OrderType, Role
+from tests.answers import bust, cancelled, confirmed, fill, in_position, replaced, triggered
 from tests.builders import entry, leave
-from tests.given import (
-    Story,
-    again,
-    bust,
-    cancelled,
-    confirmed,
-    fill,
-    given,
-    in_position,
-    like,
-    quote,
-    replaced,
-    triggered,
-    wait,
-)
+from tests.given import Story, again, given, like, quote, wait
 from tests.unit.policies.test_exit import targets_gone
 
 

@@ -16,26 +16,9 @@ from oms.events.decisions import (
 )
 from oms.events.operator import Act
 from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
+from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced, unknown
 from tests.builders import CLOSE, MINUTE, act, entry, halt, leave, price, settings
-from tests.given import (
-    Story,
-    ack,
-    again,
-    cancelled,
-    confirmed,
-    fill,
-    given,
-    in_position,
-    like,
-    quote,
-    refused,
-    rejected,
-    replaced,
-    silent,
-    unknown,
-    until,
-    wait,
-)
+from tests.given import Story, again, given, like, quote, silent, until, wait
 
 
 @pytest.mark.req("OD-014", "OD-006")

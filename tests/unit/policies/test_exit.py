@@ -19,24 +19,9 @@ from oms.events.operator import Act
 from oms.execution.market_orders import MarketOrderRefused, terms
 from oms.state.protection import Protection
 from oms.values import OrderType, Role, Side
+from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced
 from tests.builders import act, entry, leave, settings
-from tests.given import (
-    Story,
-    ack,
-    again,
-    cancelled,
-    confirmed,
-    fill,
-    given,
-    in_position,
-    like,
-    quote,
-    refused,
-    rejected,
-    replaced,
-    silent,
-    wait,
-)
+from tests.given import Story, again, given, like, quote, silent, wait
 
 FLAT = act(Act.FLAT)
 

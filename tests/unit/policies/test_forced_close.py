@@ -9,19 +9,9 @@ from oms.events.decisions import (
     ReplaceRequested,
 )
 from oms.values import OrderType, Role
+from tests.answers import ack, fill, in_position, replaced
 from tests.builders import CLOSE, MINUTE, entry, leave, settings
-from tests.given import (
-    ack,
-    again,
-    fill,
-    given,
-    in_position,
-    like,
-    quote,
-    replaced,
-    until,
-    wait,
-)
+from tests.given import again, given, like, quote, until, wait
 from tests.unit.policies.test_exit import targets_gone
 
 START = CLOSE - 15 * MINUTE

@@ -12,20 +12,9 @@ from oms.events.decisions import (
 )
 from oms.policies.guard_stop import levels
 from oms.values import PositionSide, Role
+from tests.answers import ack, fill, in_position, triggered
 from tests.builders import entry, halt, resume, settings
-from tests.given import (
-    ack,
-    again,
-    fill,
-    given,
-    in_position,
-    like,
-    printed,
-    quote,
-    silent,
-    triggered,
-    wait,
-)
+from tests.given import again, given, like, printed, quote, silent, wait
 
 FILLED = (entry(), ack(Role.ENTRY), fill(Role.ENTRY))
 """A position whose stop is not confirmed: the guard is armed at 99.00."""

@@ -12,8 +12,9 @@ from oms.events.decisions import (
 )
 from oms.events.operator import Act
 from oms.values import OrderType, Role
+from tests.answers import ack, cancelled, fill, in_position
 from tests.builders import NAME, act, entry
-from tests.given import ack, again, cancelled, fill, given, in_position, like, wait
+from tests.given import again, given, like, wait
 from tests.unit.policies.test_exit import targets_gone
 
 

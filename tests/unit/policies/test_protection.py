@@ -12,20 +12,9 @@ from oms.events.decisions import (
 from oms.events.market import FeedStale
 from oms.state.protection import Protection
 from oms.values import OrderType, Role, Severity
+from tests.answers import ack, confirmed, fill, in_position, rejected
 from tests.builders import NAME, entry, settings
-from tests.given import (
-    Story,
-    ack,
-    again,
-    confirmed,
-    fill,
-    given,
-    in_position,
-    like,
-    rejected,
-    silent,
-    wait,
-)
+from tests.given import Story, again, given, like, silent, wait
 
 
 def refused_until_the_last(story: Story) -> None:

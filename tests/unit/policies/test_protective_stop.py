@@ -18,26 +18,20 @@ from oms.events.decisions import (
 )
 from oms.state.protection import Protection
 from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
-from tests.builders import entry, halt, resume, settings
-from tests.given import (
+from tests.answers import (
     ack,
-    again,
-    bar,
     bust,
     cancelled,
     confirmed,
     fill,
-    given,
     in_position,
-    like,
-    quote,
     refused,
     rejected,
     replaced,
-    silent,
     unknown,
-    wait,
 )
+from tests.builders import entry, halt, resume, settings
+from tests.given import again, bar, given, like, quote, silent, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
 

@@ -15,8 +15,9 @@ from oms.events.broker import (
 )
 from oms.events.decisions import Alerted, EntryAccepted, IntentRefused, PolicyNoted, QueryRequested
 from oms.values import Role
+from tests.answers import ack, in_position
 from tests.builders import NAME, entry
-from tests.given import Input, Story, ack, again, given, in_position, like, wait
+from tests.given import Input, Story, again, given, like, wait
 
 LOST = BrokerLinkChanged(status=BrokerLinkStatus.DISCONNECTED)
 BACK = BrokerLinkChanged(status=BrokerLinkStatus.CONNECTED)

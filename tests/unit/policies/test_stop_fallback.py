@@ -4,8 +4,9 @@ import pytest
 
 from oms.events.decisions import CancelRequested, CloseRequested, ReplaceRequested
 from oms.values import OrderType, Role
+from tests.answers import ack, cancelled, confirmed, fill, in_position, triggered
 from tests.builders import entry, halt, settings
-from tests.given import ack, again, cancelled, confirmed, fill, given, in_position, like, triggered, wait
+from tests.given import again, given, like, wait
 
 
 @pytest.mark.req("OD-022", "OD-030", "OD-116")

@@ -5,24 +5,9 @@ import pytest
 from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
 from oms.events.strategy import ExhaustionReported, TrailOnlyRequested
 from oms.values import OrderType, PositionSide, Role, Side
+from tests.answers import ack, bust, cancelled, confirmed, fill, in_position, refused, rejected, replaced
 from tests.builders import NAME, STRATEGY, entry, settings
-from tests.given import (
-    Story,
-    ack,
-    again,
-    bust,
-    cancelled,
-    confirmed,
-    fill,
-    given,
-    in_position,
-    like,
-    quote,
-    refused,
-    rejected,
-    replaced,
-    wait,
-)
+from tests.given import Story, again, given, like, quote, wait
 
 
 def quantities(story: Story) -> list[tuple[str, str]]:

@@ -11,8 +11,9 @@ from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import CANDIDATES, effective_stop
 from oms.values import PositionSide, Role
+from tests.answers import ack, confirmed, fees, fill, in_position
 from tests.builders import entry, settings
-from tests.given import Story, ack, bar, confirmed, fees, fill, given, in_position, quote, wait
+from tests.given import Story, bar, given, quote, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
 TICKS = settings(breakeven__offset_mode="ticks", breakeven__offset_ticks=3)
