@@ -44,6 +44,8 @@ SETTINGS = {
     "logging_collector": "off",
 }
 _STALE_LOCK = re.compile(r"lock file .* already exists|pre-existing shared memory block")
+_PROBE = "oms-probe"
+"""Names connections that only look. Such a one lives on in the server a little after it was closed here."""
 _numbers = itertools.count(1)
 
 
@@ -171,7 +173,7 @@ def _ensure_database(connection: psycopg.Connection) -> None:
 def _answering_pid(cluster: Cluster) -> int | None:
     """The pid of the postmaster behind the socket, told by the kernel, once it answers a query."""
     try:
-        with _connect(cluster) as connection:
+        with _connect(cluster, application_name=_PROBE) as connection:
             connection.execute("select 1")
             return _peer_pid(connection) or _recorded(cluster)[0]
     except psycopg.OperationalError:
@@ -309,8 +311,8 @@ def _leave(cluster: Cluster, keeper: psycopg.Connection, name: str) -> None:
 
 def _count_sessions(connection: psycopg.Connection, name: str) -> int:
     query = """select count(*) from pg_stat_activity
-        where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> %s"""
-    row = connection.execute(query, (name,)).fetchone()
+        where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> all(%s)"""
+    row = connection.execute(query, ([name, _PROBE],)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -338,7 +340,7 @@ def _status(cluster: Cluster) -> Status:
     if major is None:
         return idle
     try:
-        with _connect(cluster) as connection:
+        with _connect(cluster, application_name=_PROBE) as connection:
             row = connection.execute(
                 "select current_setting('server_version'), extract(epoch from now() - pg_postmaster_start_time())"
             ).fetchone()

@@ -45,6 +45,7 @@ IMPORT_NAMES = (
     "mypy",
     "pytest",
     "pytest_benchmark",
+    "xdist",
     "ruff",
 )
 """What has to be importable for another environment than `.venv` to be good enough."""

@@ -93,14 +93,16 @@ class Runner:
         return self._book.next_due()
 
     def process(self, inputs: Iterable[Stamped]) -> list[Command]:
-        """Step and append inputs up to and including the first that yields commands; return those commands.
+        """Step and append all inputs; return the commands of all, in order.
 
-        Inputs behind it are not consumed: `inputs` should be an iterator that the caller keeps.
+        They are durable: should the caller lose them, reconciliation asks for their fate at the next connection.
         """
+        released: list[Command] = []
         for stamped in inputs:
-            if self.step(stamped).commands or len(self._batch) >= self._batch_limit:
-                break
-        return self.flush()
+            self.step(stamped)
+            if self.is_full:
+                released += self.flush()
+        return released + self.flush()
 
     def step(self, stamped: Stamped) -> StepResult:
         """Step one input speculatively. Nothing is published or released before `flush`."""

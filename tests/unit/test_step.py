@@ -14,6 +14,7 @@ from oms.events.base import Event
 from oms.events.broker import OrderFilled
 from oms.events.decisions import (
     Alerted,
+    CancelRequested,
     CloseRequested,
     DecisionFailed,
     DecisionRefused,
@@ -201,3 +202,16 @@ def test_every_policy_stands_in_the_table_under_its_own_name() -> None:
 def test_a_market_stand_in_never_becomes_a_market_order_outside_the_session() -> None:
     story = given(entry(), ack(Role.ENTRY), until(END + 5 * 60_000_000)).when(fill(Role.ENTRY, 10))
     story.then_none(OrderPlaced, order_type=OrderType.MARKET)
+
+
+@pytest.mark.req("F23")
+def test_in_safe_mode_targets_and_entries_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), ack(Role.STOP), ack(Role.TARGET))
+    monkeypatch.setattr(step, "CLOSERS", broken("stop_fallback", CLOSERS))
+    monkeypatch.setattr("tests.given.POLICIES", ())
+    story.when(quote("100.02", "100.04")).then_among(
+        like(SafeModeEntered, reason="stop_fallback failed"),
+        like(CancelRequested, policy="targets"),
+        like(CancelRequested, policy="entry", reason="safe mode"),
+    )
+    assert not any(isinstance(one, CancelRequested) and one.policy == "protective_stop" for one in story.told)

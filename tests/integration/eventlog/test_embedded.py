@@ -137,6 +137,15 @@ def test_server_is_durable_private_and_in_utc(data: Path) -> None:
     assert data.stat().st_mode & 0o777 == 0o700
 
 
+def test_looking_at_a_server_does_not_keep_it(data: Path) -> None:
+    with session(data) as conninfo:
+        # What has only looked may live on in the server for a moment; here it does for good.
+        looking = psycopg.connect(conninfo, application_name="oms-probe")
+        assert status(data).sessions == 1
+    assert status(data).pid is None
+    looking.close()
+
+
 def test_sessions_of_one_process_share_the_server(data: Path) -> None:
     with session(data) as outer:
         first = server_pid(data)

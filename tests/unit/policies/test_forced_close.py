@@ -2,14 +2,18 @@
 
 import pytest
 
+from oms.events.broker import CancelCause
 from oms.events.decisions import (
+    Alerted,
     CancelRequested,
     CloseRequested,
+    KillLevelRaised,
     OrderPlaced,
     ReplaceRequested,
 )
-from oms.values import OrderType, Role
-from tests.answers import ack, fill, in_position, replaced
+from oms.policies.forced_close import STUCK
+from oms.values import OrderType, Role, Severity
+from tests.answers import ack, cancelled, fill, in_position, replaced
 from tests.builders import CLOSE, MINUTE, entry, leave, settings
 from tests.given import again, given, like, quote, until, wait
 from tests.unit.policies.test_exit import targets_gone
@@ -78,3 +82,25 @@ def test_closes_what_is_filled_in_the_window() -> None:
 def test_after_the_close_a_collared_limit_stands_in() -> None:
     story = given(entry(), ack(Role.ENTRY), until(CLOSE)).when(fill(Role.ENTRY, 10))
     story.then_among(like(OrderPlaced, role=Role.EXIT, order_type=OrderType.LIMIT, price_limit="99.49"))
+
+
+@pytest.mark.req("OD-090")
+def test_what_cannot_be_sold_is_an_emergency() -> None:
+    story = given(
+        in_position(), until(START), targets_gone, replaced(Role.STOP), until(END), replaced(Role.EXIT)
+    )
+    story.when(wait(ms=1999)).then_none(Alerted, code=STUCK)
+    story.when(wait(ms=1)).then(
+        like(Alerted, severity=Severity.EMERGENCY, code=STUCK, quantity=100), like(KillLevelRaised, level=1)
+    )
+    story.when(wait(60)).then_none(Alerted, code=STUCK)
+    assert again(story) == []
+
+
+@pytest.mark.req("OD-088", "OD-077")
+def test_a_stop_that_was_taken_away_is_no_obstacle() -> None:
+    story = given(in_position(), until(START)).when(cancelled(Role.STOP, cause=CancelCause.UNSOLICITED))
+    story.then_among(like(Alerted, code="canceled_unasked"))
+    story.when(targets_gone).then_among(
+        like(OrderPlaced, role=Role.EXIT, order_type=OrderType.LIMIT, quantity=100, price_limit="99.99")
+    )

@@ -150,3 +150,15 @@ def test_logical_time_never_goes_back() -> None:
     runner.process(iter([quote(builders.OPEN)]))
     times = [row.logical_time for row in log.read("sim/sim/test")]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+def test_the_opening_is_stored_whole_whatever_the_batch(limit: int) -> None:
+    log = MemoryLog()
+    log.ensure_partitions(builders.DAY)
+    who = Identity("log", "code", "none")
+    opened = open_runner(
+        log, "sim/x/1", builders.settings(), at=1, trading_day=builders.DAY, who=who, batch_limit=limit
+    )
+    assert opened.book.account.config_sha256 == builders.settings().sha256
+    assert [row.type for row in log.read("sim/x/1")] == ["AccountOpened", "WriterStarted", "ConfigActivated"]

@@ -1,0 +1,148 @@
+"""Same inputs, same bytes: across hash seeds, batch sizes and what the quote filter logs; and nothing looks ahead."""
+
+import os
+import subprocess
+import sys
+from random import Random
+from typing import Any
+
+import pytest
+
+from oms.events.base import Event, body_text
+from oms.values import MILLISECOND, SECOND
+from tests.builders import CLOSE, OPEN
+from tests.checkout import ROOT
+from tests.unit.policies.days import ACCOUNT, Day, Move, Played
+
+SEEDS = range(6)
+
+
+def tape(seed: int, length: int = 90) -> list[Move]:
+    """A random market with requests; entries in both directions."""
+    chance = Random(seed)
+    moves = [Move("quote", 100)]
+    for _ in range(length):
+        kind = chance.random()
+        if kind < 0.08:
+            moves.append(Move("enter", chance.randint(0, 2000), chance.randint(-300, 300)))
+        elif kind < 0.11:
+            moves.append(Move("leave", chance.randint(0, 2000)))
+        elif kind < 0.16:
+            moves.append(Move("bar", chance.randint(100, 60_000), chance.randint(0, 60)))
+        elif kind < 0.20:
+            moves.append(Move("print", chance.randint(0, 900), chance.randint(-60, 60)))
+        elif kind < 0.22:
+            moves.append(Move("silence", 0, chance.randint(1, 15)))
+        else:
+            wide = chance.choice([1, 1, 1, 2, 60])
+            moves.append(Move("quote", chance.choice([50, 300, 900, 1400]), chance.randint(-30, 30), wide))
+    return moves
+
+
+def day(seed: int, **changes: Any) -> Day:
+    start = OPEN if seed % 2 else CLOSE - 16 * 60 * SECOND
+    return Day(tape(seed), seed=seed + 1, start=start, **changes)
+
+
+def played(one: Day) -> Played:
+    run = Played(one)
+    for _ in run.play():
+        pass
+    run.finish()
+    return run
+
+
+def chain(run: Played) -> str:
+    tip = run.log.head(ACCOUNT).chain
+    return tip.hex() if isinstance(tip, bytes) else str(tip)
+
+
+PROGRAM = """
+import decimal
+from oms.values import CONTEXT
+decimal.setcontext(CONTEXT)
+from tests.integration.test_determinism import chain, day, played
+print(chain(played(day(1))), chain(played(day(2))))
+"""
+
+
+@pytest.mark.req("OD-001", "F11")
+def test_hash_seeds_make_no_difference() -> None:
+    digests = set()
+    for seed in ("0", "1", "random"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+@pytest.mark.req("OD-001")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_batch_sizes_make_no_difference(seed: int) -> None:
+    assert len({chain(played(day(seed, batch_limit=limit))) for limit in (1, 7, 1000)}) == 1
+
+
+def decisions(run: Played) -> list[str]:
+    """Every decision with its time, without what names places in the log."""
+    names: dict[str, str] = {}
+    return [
+        f"{step.stamped.logical_time} {neutral(one.event, names)}"
+        for step in run.steps
+        for one in step.result.events[1:]
+    ]
+
+
+def neutral(event: Event, names: dict[str, str]) -> str:
+    fields = []
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if name in ("client_order_id", "wire_id", "orig_wire_id") and value is not None:
+            value = names.setdefault(value, f"id{len(names)}")
+        if name != "evidence":
+            fields.append(f"{name}={value}")
+    return f"{type(event).__name__} {' '.join(fields)}"
+
+
+@pytest.mark.req("I06")
+@pytest.mark.parametrize("seed", range(12))
+def test_logging_every_quote_changes_no_decision(seed: int) -> None:
+    fixed = (2 * MILLISECOND, 2 * MILLISECOND)
+    few = decisions(played(day(seed, latency=fixed)))
+    all_ = decisions(played(day(seed, latency=fixed, everything=True)))
+    assert few == all_
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_looks_ahead(seed: int) -> None:
+    whole = day(seed)
+    moves = whole.moves
+    run = played(whole)
+    for cut in (len(moves) // 3, 2 * len(moves) // 3):
+        short = Played(Day(moves[:cut], seed=whole.seed, start=whole.start))
+        for _ in short.play():
+            pass
+        until = short.time.now
+        short.time.flush()
+        assert rows(short, until) == rows(run, until)[: len(rows(short, until))]
+        assert len(rows(run, until - 1)) <= len(rows(short, until))
+
+
+def rows(run: Played, until: int) -> list[str]:
+    return [
+        f"{one.seq} {step.stamped.logical_time} {type(one.event).__name__} {body_text(one.event)}"
+        for step in run.steps
+        if step.stamped.logical_time <= until
+        for one in step.result.events
+    ]
+
+
+def test_a_day_of_these_has_something_to_decide() -> None:
+    kinds = {type(one).__name__ for seed in SEEDS for one in played(day(seed)).decisions}
+    assert {"StopMoved", "TradeClosed", "GuardArmed", "ReplaceRequested", "EntryAbandoned"} <= kinds
