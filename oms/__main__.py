@@ -276,7 +276,16 @@ def _install_with_pip(lock: int) -> None:
         "--no-input",
         "--disable-pip-version-check",
     ]
-    options = ["--progress-bar", "off", "--require-hashes", "--no-deps", "--requirement", LOCK]
+    # Not compiled in advance: of these packages a command imports a small part.
+    options = [
+        "--progress-bar",
+        "off",
+        "--no-compile",
+        "--require-hashes",
+        "--no-deps",
+        "--requirement",
+        LOCK,
+    ]
     code, output = _run(command + options, lock)
     if code:
         _refuse_installation(output)
