@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Final
 
 from oms.events.base import Event
-from oms.events.decisions import Alerted, GuardBreached
+from oms.events.decisions import AlertCleared, Alerted, GuardBreached
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import ZERO, PositionSide, Severity
 
 WIDE: Final = "wide_spread"
+BAD_QUOTE: Final = "bad_quote"
 
 
 def is_through(trade: Trade, price: Decimal | None, level: Decimal) -> bool:
@@ -39,4 +40,23 @@ def breach(view: View, trade: Trade, policy: str) -> Iterator[Event]:
             instrument=trade.instrument,
             trade_no=trade.trade_no,
             policy=policy,
+        )
+
+
+def quality(view: View, trade: Trade, policy: str) -> Iterator[Event]:
+    """Say once that the guard looks at a quote which is crossed or lacks a side, and once that this is over."""
+    market = view.market
+    is_bad = market.quote_at is not None and not market.is_two_sided
+    if is_bad and trade.guard is not None and BAD_QUOTE not in trade.alerts:
+        yield Alerted(
+            severity=Severity.WARNING,
+            code=BAD_QUOTE,
+            text=f"the guard cannot use a quote of {market.bid} to {market.ask}",
+            instrument=trade.instrument,
+            trade_no=trade.trade_no,
+            policy=policy,
+        )
+    elif not is_bad and BAD_QUOTE in trade.alerts:
+        yield AlertCleared(
+            code=BAD_QUOTE, instrument=trade.instrument, trade_no=trade.trade_no, policy=policy
         )

@@ -2,7 +2,7 @@
 
 Fires on a print at or through the level, or on two fresh quotes `confirm_ms` apart whose exit side is at or
 through it; a spread that is too wide delays it, but not for longer than the stop fallback. Crossed, one-sided
-and stale quotes never count. Architecture 6, "Guard" and "Halt"; OD-032, OD-042; C-11.
+and stale quotes never count; the first two are told. Architecture 6, "Guard" and "Halt"; OD-032, OD-042; C-11.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from oms.events.decisions import (
     GuardArmed,
     PolicyNoted,
 )
-from oms.execution.guards import WIDE, breach, is_narrow, is_through
+from oms.execution.guards import WIDE, breach, is_narrow, is_through, quality
 from oms.execution.orders import exit_side
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Guard, Trade
@@ -35,7 +35,10 @@ def decide(view: View) -> Iterator[Event]:
     if view.market.is_halted:
         return
     for trade in view.pipeline.open():
-        if trade.held <= ZERO or trade.level is None or not wants_close(trade, PRIORITY, market=True):
+        if trade.held <= ZERO:
+            continue
+        yield from quality(view, trade, NAME)
+        if trade.level is None or not wants_close(trade, PRIORITY, market=True):
             continue
         if _resumed_through(view, trade):
             evidence = (view.market.status_seq, view.market.resume_seq)

@@ -50,7 +50,7 @@ class MarketFilter:
         if not pipeline.open_trades:
             return False
         return any(_concerns(event, pipeline, side, level) for side, level in levels(pipeline)) or (
-            isinstance(event, QuoteReported) and _keeps_fresh(event, account, pipeline)
+            isinstance(event, QuoteReported) and _is_news(event, account, pipeline)
         )
 
     def before(self, event: Event, pipeline: Pipeline | None) -> Stamped | None:
@@ -113,9 +113,17 @@ def _half(account: Account) -> Micros:
     return account.settings.market_data.stale_quote_ms * MILLISECOND // 2
 
 
-def _keeps_fresh(event: QuoteReported, account: Account, pipeline: Pipeline) -> bool:
-    known = pipeline.market.quote_at
-    return bool(levels(pipeline)) and (known is None or event.received_at - known >= _half(account))
+def _is_news(event: QuoteReported, account: Account, pipeline: Pipeline) -> bool:
+    """While a level is armed: a quote that keeps the log's own fresh, or that turns bad or good again."""
+    market = pipeline.market
+    if not levels(pipeline):
+        return False
+    is_good = event.bid is not None and event.ask is not None and event.bid <= event.ask
+    return (
+        market.quote_at is None
+        or event.received_at - market.quote_at >= _half(account)
+        or is_good != market.is_two_sided
+    )
 
 
 def _concerns(event: Event, pipeline: Pipeline, side: PositionSide, level: Decimal) -> bool:

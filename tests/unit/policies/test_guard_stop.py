@@ -56,7 +56,12 @@ def test_a_quote_inside_begins_anew() -> None:
 
 @pytest.mark.parametrize("bad", [quote("98.99", None), quote("98.99", "98.98")])
 def test_one_sided_and_crossed_quotes_never_count(bad: object) -> None:
-    given(*FILLED, wait(0, ms=1)).when(bad, wait(0, ms=300), bad).then_none(CloseRequested)  # type: ignore[arg-type]
+    story = given(*FILLED, wait(0, ms=1)).when(bad)  # type: ignore[arg-type]
+    story.then(like(Alerted, code="bad_quote"), like(Alerted, code="unprotected"))
+    story.when(wait(0, ms=300), bad).then()  # type: ignore[arg-type]
+    story.when(quote("99.99", "100.01")).then(
+        like(AlertCleared, code="bad_quote"), like(AlertCleared, code="unprotected")
+    )
 
 
 def test_wide_quotes_are_reported_and_fire_only_after_the_fallback_time() -> None:
