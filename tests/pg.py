@@ -44,6 +44,22 @@ def server(major: int = 18) -> str:
 
 
 @contextlib.contextmanager
+def durable_database() -> Iterator[str]:
+    """Yield the connection string of a new database on a server of its own that waits for the disk, as live."""
+    with embedded.session(home() / "durable" / "data") as conninfo:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            _sweep(connection)
+            _run(connection, f"CREATE DATABASE {name}")
+            try:
+                found = make_conninfo(conninfo, dbname=name)
+                schema.upgrade(found)
+                yield found
+            finally:
+                _run(connection, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
 def database(major: int = 18) -> Iterator[str]:
     """Yield the connection string of a new database with the current schema; drop it afterwards."""
     with _database(major, _migrated(major)) as conninfo:

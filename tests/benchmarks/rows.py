@@ -98,8 +98,8 @@ QUICK = Scale(
     positions=1000,
     commits=300,
     events=100_000,
-    verified=40_000,
-    replays=3,
+    verified=15_000,
+    replays=5,
     has_starts=False,
 )
 FULL = Scale(
@@ -108,7 +108,7 @@ FULL = Scale(
     positions=2000,
     commits=1500,
     events=200_000,
-    verified=200_000,
+    verified=100_000,
     replays=5,
     has_starts=True,
 )
