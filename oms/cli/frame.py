@@ -40,6 +40,11 @@ LOG_PROBLEMS: dict[str, tuple[type[OmsError], str, str]] = {
     "Fenced": (DomainProblem, "OMS-D006", "another writer took over; start again if that was not meant"),
     "LogCorrupt": (DomainProblem, "OMS-D007", "stop trading on this log and restore a backup beside it"),
     "UnknownAccount": (DomainProblem, "OMS-D008", "check the account id, broker/environment/name, and --db"),
+    "UnknownEvent": (
+        DomainProblem,
+        "OMS-D011",
+        "read this log with the program that wrote it, or a newer one; nothing was skipped",
+    ),
     "LogError": (EnvironmentProblem, "OMS-D010", "python3 -m oms db status"),
     "MissingPartition": (
         EnvironmentProblem,
@@ -47,7 +52,7 @@ LOG_PROBLEMS: dict[str, tuple[type[OmsError], str, str]] = {
         "run this program's migrations on the database",
     ),
 }
-"""Error of the event log -> kind, code, advice. The rest are defects."""
+"""Error of the event log or of what it holds -> kind, code, advice. The rest are defects."""
 
 
 def run(words: list[str]) -> int:
@@ -172,7 +177,7 @@ def _as_problem(error: Exception) -> OmsError:
     if isinstance(error, TyperException):
         return UsageProblem("OMS-U004", error.format_message(), hint=_usage_hint(error))
     kind = next((c.__name__ for c in type(error).__mro__ if c.__name__ in LOG_PROBLEMS), None)
-    if kind is not None and type(error).__module__.startswith("eventlog"):
+    if kind is not None and type(error).__module__.startswith(("eventlog", "oms.events")):
         problem, code, hint = LOG_PROBLEMS[kind]
         details = getattr(error, "details", {})
         where = ", ".join(f"{name} {value}" for name, value in details.items()) or None

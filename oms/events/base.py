@@ -106,10 +106,12 @@ def decode(type_name: str, version: int, body: str | bytes) -> Event:
 class UnknownEvent(Exception):
     """The log holds an event type or version that this program does not know."""
 
-    def __init__(self, type_name: str, version: int) -> None:
-        super().__init__(f"unknown event {type_name} version {version}")
+    def __init__(self, type_name: str, version: int, seq: int | None = None) -> None:
+        where = "" if seq is None else f" in row {seq}"
+        super().__init__(f"unknown event {type_name} version {version}{where}")
         self.type_name = type_name
         self.version = version
+        self.seq = seq
 
 
 def _converter(cls: type[Struct]) -> _Convert:

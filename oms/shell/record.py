@@ -9,7 +9,7 @@ from typing import Any
 from eventlog.envelope import Envelope, InboxKey, OutboxRow, StepRecord
 from oms import commands
 from oms.commands import QueryOrder
-from oms.events.base import Event, Stamped, body_text, decode
+from oms.events.base import Event, Stamped, UnknownEvent, body_text, decode
 from oms.events.operator import ConfigActivated
 from oms.step import Recorded, StepResult, pipeline_of
 
@@ -100,8 +100,11 @@ def config_text(event: Event) -> str | None:
 
 
 def event_of(row: Envelope) -> Event:
-    """The event behind a row. Raises UnknownEvent."""
-    return decode(row.type, row.version, row.body)
+    """The event behind a row. Raises UnknownEvent, which names the row."""
+    try:
+        return decode(row.type, row.version, row.body)
+    except UnknownEvent as error:
+        raise UnknownEvent(error.type_name, error.version, row.seq) from None
 
 
 def stamped_of(row: Envelope) -> Stamped:

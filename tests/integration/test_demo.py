@@ -1,7 +1,12 @@
-"""The demo on a real server, killed in the middle: it goes on, loses nothing, and doubles nothing at the broker."""
+"""The demo on a real server, killed in the middle: it goes on, loses nothing, and doubles nothing at the broker.
+
+Then what the README says is typed on its log, word for word.
+"""
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -64,6 +69,7 @@ def test_demo_survives_kill_and_proves_itself(tmp_path: Path) -> None:
         assert len(writers) == len(KILL_AT) + 1
         _assert_one_order_per_intent(log)
         log.close()
+        _type_the_readme(conninfo, tmp_path)
 
 
 def _assert_one_order_per_intent(log: PostgresLog) -> None:
@@ -80,3 +86,42 @@ def _assert_one_order_per_intent(log: PostgresLog) -> None:
                 placed[command["client_order_id"]] += 1
     assert all(count == 1 for count in placed.values()), placed
     assert set(placed) <= ours
+
+
+def _type_the_readme(conninfo: str, place: Path) -> None:
+    """Every command and program of the README, but for cloning and the two that are running here."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = [
+        shlex.split(line, comments=True)
+        for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("python3 -m oms") and line.split()[3] not in ("demo", "test", "bench")
+    ]
+    assert len(commands) > 5
+    subprocess.run([sys.executable, str(ROOT / "examples/sample.py"), str(place)], check=True)
+    files = {"conformance": _cases(), "backtest": place / "bars.csv"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMS_DATABASE_URL": conninfo}
+    for words in commands:
+        typed = [str(files[words[3]]) if word == "FILE" else word for word in words[1:]]
+        own = environment if words[3] != "db" else environment | {"OMS_DATABASE_URL": ""}
+        _succeed([sys.executable, *typed], own)
+    for program in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        _succeed([sys.executable, "-c", program], environment)
+
+
+def _succeed(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def _cases() -> Path:
+    shared = ROOT.parent / "shared" / "cases" / "fix44_order_states.yaml"
+    return shared if shared.exists() else ROOT / "tests" / "unit" / "fix44_further_cases.yaml"
