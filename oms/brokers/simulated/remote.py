@@ -117,6 +117,9 @@ class RemoteSimulatedBroker:
         """When `advance` has something to do next; None also while the link is lost."""
         if self._own:
             return self._now or None
+        if self._socket is not None:
+            # In virtual time nothing happens at the broker between two requests; the last answer still holds.
+            return self._due
         answer = self._ask_quietly(wire.NextDue())
         if answer is None:
             return self._now or None if self._own else None
