@@ -153,6 +153,10 @@ class SimulatedBroker:
         """Everything an auditor compares: orders with all their ids, executions as they stand, positions."""
         return dump_of(self._floor.ledger)
 
+    def live_instruments(self) -> tuple[str, ...]:
+        """Instruments with orders that the market can execute."""
+        return tuple(name for name, orders in self._floor.ledger.live.items() if orders)
+
     def next_due(self) -> Micros | None:
         """When `advance` has something to do next; None while nothing is under way or no time is known."""
         ledger = self._floor.ledger

@@ -99,13 +99,11 @@ class Server:
             self._drop(client)
             return
         *lines, client.pending = client.pending.split(b"\n")
-        for text in lines:
-            answer = self._answer(client, text)
-            try:
-                client.connection.sendall(wire.line(answer))
-            except OSError:
-                self._drop(client)
-                return
+        answers = [wire.line(self._answer(client, text)) for text in lines]
+        try:
+            client.connection.sendall(b"".join(answers))
+        except OSError:
+            self._drop(client)
 
     def _drop(self, client: Client) -> None:
         """The connection is gone; what it was handed and did not confirm is due again."""
@@ -132,6 +130,7 @@ class Server:
         return wire.Answer(
             now=broker.now,
             next_due=broker.next_due(),
+            live=broker.live_instruments(),
             replies=tuple(map(wire.message, replies)),
             dump=broker.dump() if isinstance(request, wire.Dump) else None,
             error=error,

@@ -25,11 +25,14 @@ from oms.commands import Command
 from oms.errors import EnvironmentProblem
 from oms.events.base import Event, Stamped
 from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, CommandFailed
+from oms.events.market import QuoteReported, TradePrinted
 from oms.values import Micros
 
 ANSWER_TIMEOUT_SECONDS: Final = 10
 SPAWN_TIMEOUT_SECONDS: Final = 20
 _POLL_SECONDS: Final = 0.02
+MAX_AHEAD: Final = 100
+"""Market data that wait for the next request; so few answers find room in a socket, and nobody waits for anybody."""
 _CHUNK: Final = 1 << 16
 
 
@@ -55,6 +58,8 @@ class RemoteSimulatedBroker:
         self._sink: Sink | None = None
         self._now: Micros = 0
         self._due: Micros | None = None
+        self._live: tuple[str, ...] | None = None
+        self._ahead: list[bytes] = []
         self._own: list[Event] = []
         self._was_linked = False
 
@@ -84,6 +89,8 @@ class RemoteSimulatedBroker:
         if self._socket is not None:
             self._socket.close()
         self._socket = None
+        self._live = None
+        self._ahead = []
         self._unread = b""
 
     def send(self, command: Command) -> None:
@@ -101,7 +108,12 @@ class RemoteSimulatedBroker:
     def market(self, event: MarketEvent, at: Micros) -> None:
         """Hand on market data. What comes while there is no connection is lost to the broker."""
         self._now = max(self._now, at)
-        self._ask_quietly(wire.Feed(event_text(event), at))
+        feed = wire.Feed(event_text(event), at)
+        if self._is_unwatched(event):
+            # A system call for each would cost more than all else; it leaves in front of the next request.
+            self._ahead.append(wire.line(feed))
+        else:
+            self._ask_quietly(feed)
 
     def advance(self, now: Micros) -> None:
         """Move time forward and deliver every reply due by then."""
@@ -143,6 +155,15 @@ class RemoteSimulatedBroker:
         """End the broker process. Raises LinkLost when it does not answer."""
         self._ask(wire.Shutdown())
         self.close()
+
+    def _is_unwatched(self, event: MarketEvent) -> bool:
+        """Whether no order at the broker waits for this quote or print, so that nothing can follow from it."""
+        return (
+            self._live is not None
+            and isinstance(event, QuoteReported | TradePrinted)
+            and event.instrument not in self._live
+            and len(self._ahead) < MAX_AHEAD
+        )
 
     def _send(self, request: wire.Send) -> None:
         command = request.command
@@ -192,11 +213,15 @@ class RemoteSimulatedBroker:
             self._lose(lost.why or "")
             raise
         self._was_linked = True
+        self._take(answer)
+        return answer
+
+    def _take(self, answer: wire.Answer) -> None:
         self._now = max(self._now, answer.now)
         self._due = answer.next_due
+        self._live = answer.live
         if answer.error is not None:
             raise RequestRefused("BROKER-REQUEST-REFUSED", where=str(self._path), why=answer.error)
-        return answer
 
     def _connect(self) -> None:
         connection = socket.socket(socket.AF_UNIX)
@@ -208,15 +233,19 @@ class RemoteSimulatedBroker:
             raise LinkLost(self._path, str(problem), sent=False) from None
         self._socket = connection
         self._unread = b""
+        self._ahead = []
 
     def _exchange(self, request: wire.Request) -> wire.Answer:
         """A line that did not leave in whole is never read; one that left may have been obeyed."""
         assert self._socket is not None
+        ahead, self._ahead = self._ahead, []
         try:
-            self._socket.sendall(wire.line(request))
+            self._socket.sendall(b"".join((*ahead, wire.line(request))))
         except OSError as problem:
             raise LinkLost(self._path, str(problem), sent=False) from None
         try:
+            for _ in ahead:
+                self._take(wire.answer_of(self._read_line()))
             return wire.answer_of(self._read_line())
         except (OSError, msgspec.MsgspecError) as problem:
             raise LinkLost(self._path, str(problem), sent=True) from None

@@ -93,10 +93,15 @@ class Message(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer to any request. `error` says why it was not carried out."""
+    """The answer to any request. `error` says why it was not carried out.
+
+    `live` are the instruments with orders that the market can execute. A quote or print for another one changes
+    nothing but the broker's own picture of the market, so a client need not wait for the answer to it.
+    """
 
     now: Micros
     next_due: Micros | None = None
+    live: tuple[str, ...] = ()
     replies: tuple[Message, ...] = ()
     dump: BookDump | None = None
     error: str | None = None
