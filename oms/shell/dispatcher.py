@@ -12,7 +12,8 @@ from oms import commands
 from oms.commands import Command
 from oms.errors import EnvironmentProblem
 from oms.events.base import Event, Stamped
-from oms.events.broker import CommandExpired, CommandFailed
+from oms.events.broker import CommandExpired, CommandFailed, CommandRefused
+from oms.shell.gate import Gate
 from oms.values import Micros
 
 
@@ -24,11 +25,12 @@ class Wire(Protocol):
 
 
 class Dispatcher:
-    """Sends what was committed. `report` takes the outcomes that the broker itself will not tell."""
+    """Sends what was committed and the gate lets pass. `report` takes what the broker itself will not tell."""
 
-    def __init__(self, wire: Wire, report: Callable[[Stamped], None]) -> None:
+    def __init__(self, wire: Wire, report: Callable[[Stamped], None], gate: Gate | None = None) -> None:
         self._wire = wire
         self._report = report
+        self._gate = gate
 
     def dispatch(self, released: Iterable[Command], now: Micros) -> None:
         """Send commands of durable decisions, lowest priority number first, each in log order."""
@@ -45,7 +47,21 @@ class Dispatcher:
                     now,
                 )
                 continue
-            self._send(command, now)
+            refusal = self._gate.check(command, now) if self._gate is not None else None
+            if refusal is None:
+                self._send(command, now)
+            else:
+                self._tell(
+                    CommandRefused(
+                        instrument=command.instrument,
+                        client_order_id=command.client_order_id,
+                        command_seq=command.seq,
+                        limit=refusal[0],
+                        text=refusal[1],
+                    ),
+                    command,
+                    now,
+                )
 
     def _send(self, command: Command, now: Micros) -> None:
         try:

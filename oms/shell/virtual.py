@@ -13,10 +13,12 @@ from oms.commands import Command
 from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, QuoteReported, TradePrinted
+from oms.events.operator import ConfigActivated
 from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
 from oms.shell.dispatcher import Dispatcher
+from oms.shell.gate import Gate
 from oms.shell.market_filter import MarketFilter
-from oms.shell.runner import Runner
+from oms.shell.runner import Committed, Runner
 from oms.values import Micros
 
 _FOR_BROKER = (QuoteReported, TradePrinted, BarClosed, VenueStatusChanged, SessionOpened, InstrumentDefined)
@@ -57,7 +59,10 @@ class VirtualTime:
         self._filter = market or MarketFilter()
         self._queue: deque[Stamped] = deque()
         self._listeners: list[Listener] = []
-        self._dispatcher = Dispatcher(broker, self._queue.append)
+        self._gate = Gate(runner.book.account.settings)
+        self._gate.begin(runner.book.account, runner.book.pipelines)
+        runner.observe(self._watch)
+        self._dispatcher = Dispatcher(broker, self._queue.append, self._gate)
         self.now: Micros = runner.now
 
     def listen(self, listener: Listener) -> None:
@@ -84,6 +89,7 @@ class VirtualTime:
         """Let time pass up to a piece of market data, and take it."""
         self.pass_until(stamped.logical_time)
         event = stamped.event
+        self._gate.see(event)
         if broker_sees and isinstance(event, _FOR_BROKER):
             self._broker.market(event, stamped.logical_time)
             due = self._broker.next_due()
@@ -166,6 +172,12 @@ class VirtualTime:
         result = self._runner.step(stamped)
         if result.commands or self._runner.is_full:
             self._release(self._runner.flush())
+
+    def _watch(self, committed: Committed) -> None:
+        event = committed.stamped.event
+        if isinstance(event, ConfigActivated):
+            self._gate.configure(self._runner.published.account.settings)
+        self._gate.observe(event)
 
     def _release(self, commands: list[Command]) -> None:
         if commands:
