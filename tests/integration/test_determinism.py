@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from oms.book import Book
 from oms.events.base import Event, body_text
+from oms.events.operator import Act
 from oms.values import MILLISECOND, SECOND
+from tests import builders
+from tests.benchmarks import scenes
 from tests.builders import CLOSE, OPEN
 from tests.checkout import ROOT
 from tests.unit.policies.days import ACCOUNT, Day, Move, Played
@@ -61,9 +65,24 @@ PROGRAM = """
 import decimal
 from oms.values import CONTEXT
 decimal.setcontext(CONTEXT)
-from tests.integration.test_determinism import chain, day, played
+from tests.integration.test_determinism import chain, day, killed, played
 print(chain(played(day(1))), chain(played(day(2))))
+print(killed(["Z", "A", "M", "XYZ", "B", "Q"]))
 """
+
+
+def killed(names: list[str]) -> list[str]:
+    """What is decided when everything that is open is told to close in one step, in order."""
+    book = Book()
+    for _ in scenes.opening(book):
+        pass
+    for name in names:
+        for _ in scenes.open_position(book, name):
+            pass
+    _, result = scenes.take(book, builders.act(Act.KILL, level=3))
+    told = [f"{one.pipeline} {type(one.event).__name__}" for one in result.events]
+    assert len({one.pipeline for one in result.events}) == len(names) + 1
+    return told
 
 
 @pytest.mark.req("OD-001", "F11")
