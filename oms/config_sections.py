@@ -27,10 +27,14 @@ DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
         "kill_switch": 1,
         "protection": 1,
         "protective_stop": 1,
+        "reconciliation": 1,
         "stop_fallback": 1,
+        "strategy_exit": 1,
         "targets": 1,
     }
 )
+OPTIONAL_POLICIES: Final = frozenset({"entry", "forced_close", "strategy_exit", "targets"})
+"""What may be switched off. Every other policy of the default set protects positions or finds out what is true."""
 
 DEFAULT_REASONS: Final = (
     MarketReason.FORCED_CLOSE,
@@ -365,3 +369,10 @@ class Policies(Section):
     """Which policies run, and in which version. In a settings file, version 0 switches one off."""
 
     enabled: Versions = Field(default_factory=lambda: dict(DEFAULT_POLICIES), max_length=100)
+
+    @model_validator(mode="after")
+    def _keeps_what_protects(self) -> Self:
+        missing = sorted(DEFAULT_POLICIES.keys() - OPTIONAL_POLICIES - self.enabled.keys())
+        if missing:
+            raise ValueError(f"{', '.join(missing)} protects positions and cannot be switched off")
+        return self

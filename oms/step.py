@@ -312,8 +312,9 @@ class _Step:
         if not view.pipeline.open_trades and view.wish is None:
             return
         wanted: list[tuple[int, str, Event]] = []
+        enabled = self.account.settings.policies.enabled
         for policy in CLOSERS:
-            if policy.name not in skipped:
+            if policy.name in enabled and policy.name not in skipped:
                 self.running = policy.name
                 wanted += [(policy.priority, policy.name, decision) for decision in policy.decide(view)]
         for decision in arbitrate(wanted) if wanted else ():
@@ -324,8 +325,9 @@ class _Step:
         view = self.view(name)
         if not view.pipeline.open_trades and view.wish is None:
             return
+        enabled = self.account.settings.policies.enabled
         for policy in OWNERS:
-            if policy.name not in skipped:
+            if policy.name in enabled and policy.name not in skipped:
                 self.running = policy.name
                 made = list(policy.decide(view))
                 for decision in made:

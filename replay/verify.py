@@ -22,7 +22,7 @@ from oms.events.base import Event, Stamped, UnknownEvent
 from oms.events.clock import ClockAdvanced
 from oms.events.operator import ConfigActivated
 from oms.events.session import WriterStarted
-from oms.policies import POLICIES
+from oms.policies import mismatch
 from oms.shell.record import envelope, stamped_of
 from oms.state.account import Account
 from oms.state.digest import FOLD_VERSION, digest
@@ -244,18 +244,11 @@ class _Run:
 
 def other_rules(event: ConfigActivated) -> str:
     """Which rule of a logged configuration this program does not have, or ""."""
-    versions = {policy.name: policy.version for policy in POLICIES}
     enabled = (event.settings.get("policies") or {}).get("enabled")
     if not isinstance(enabled, dict):
         return "the logged configuration does not list its policies"
-    for name, version in sorted(enabled.items()):
-        if name not in versions:
-            return f"the log was decided with policy {name}@{version}, which this program does not have"
-        if versions[name] != version:
-            return (
-                f"the log was decided with policy {name}@{version}, this program has {name}@{versions[name]}"
-            )
-    return ""
+    other = mismatch(enabled)
+    return f"the log was decided with {other}" if other else ""
 
 
 def _compare(rows: list[Envelope], result: StepResult, stamped: Stamped) -> None:

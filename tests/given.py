@@ -250,5 +250,7 @@ def again(story: Story) -> list[Event]:
 def repeated(book: Book, name: str, now: Micros) -> list[Event]:
     """What any policy or invariant says of a pipeline on the state after a step: nothing, if all is well."""
     view = View(book.account, book.pipelines[name], now)
-    decisions = [decision for policy in POLICIES for decision in policy.decide(view)]
+    enabled = book.account.settings.policies.enabled
+    running = [policy for policy in POLICIES if policy.name in enabled]
+    decisions = [decision for policy in running for decision in policy.decide(view)]
     return [*decisions, *invariants.check(view)]

@@ -4,7 +4,7 @@ and where it has them `next_due` and `levels`. The table holds the order; nothin
 Closers only say that a trade should be closed and why; owners keep the orders of their role as they should be.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Final
 
@@ -61,3 +61,14 @@ OWNERS: Final = tuple(map(_row, (bracket, protective_stop, targets, exit, entry)
 market beyond its level is an exit in the same step."""
 
 POLICIES: Final = (*CLOSERS, *OWNERS)
+
+
+def mismatch(enabled: Mapping[str, int]) -> str:
+    """Which policy of a configuration this program does not have, or ""."""
+    versions = {policy.name: policy.version for policy in POLICIES}
+    for name, version in sorted(enabled.items()):
+        if name not in versions:
+            return f"policy {name}@{version}, which this program does not have"
+        if versions[name] != version:
+            return f"policy {name}@{version}, this program has {name}@{versions[name]}"
+    return ""

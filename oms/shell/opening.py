@@ -13,9 +13,11 @@ from eventlog.log import EventLog
 from eventlog.processes import owner_text
 from oms.book import Book
 from oms.config import Settings
+from oms.errors import UsageProblem
 from oms.events.base import Event, Stamped
 from oms.events.operator import ConfigActivated
 from oms.events.session import AccountOpened, DayRolled, WriterStarted
+from oms.policies import mismatch
 from oms.shell.recovery import recover
 from oms.shell.runner import BATCH_LIMIT, Runner
 from oms.values import Micros
@@ -65,8 +67,16 @@ def open_runner(
 ) -> Runner:
     """Become the writer of an account: fold its log, then log that we started, and the configuration if it changed.
 
-    Raises LeaseHeld while another writer lives.
+    Raises LeaseHeld while another writer lives, and UsageProblem for a policy that this program does not have.
     """
+    other = mismatch(settings.policies.enabled)
+    if other:
+        raise UsageProblem(
+            "OMS-C030",
+            f"The configuration wants {other}",
+            where="policies.enabled",
+            hint="python3 -m oms config show --origin",
+        )
     who = who or identity()
     head = log.acquire(account, owner_text())
     book = recover(log, account) if head.seq else Book()

@@ -10,6 +10,7 @@ import pytest
 import oms.policies
 from oms import step
 from oms.arbitration import arbitrate, wants_close
+from oms.errors import OmsError
 from oms.events.base import Event
 from oms.events.broker import OrderFilled
 from oms.events.decisions import (
@@ -27,7 +28,7 @@ from oms.state.root import Deadlines
 from oms.state.trade import Close
 from oms.values import OrderType, Role, Side
 from tests.answers import ack, confirmed, fill, in_position, triggered
-from tests.builders import NAME, act, entry, leave, price
+from tests.builders import NAME, act, entry, leave, price, settings
 from tests.given import given, like, quote, until, wait
 from tests.unit.policies.test_forced_close import END
 
@@ -215,3 +216,16 @@ def test_in_safe_mode_targets_and_entries_are_given_up(monkeypatch: pytest.Monke
         like(CancelRequested, policy="entry", reason="safe mode"),
     )
     assert not any(isinstance(one, CancelRequested) and one.policy == "protective_stop" for one in story.told)
+
+
+def test_a_policy_that_is_switched_off_decides_nothing() -> None:
+    quiet = settings(policies__enabled={"targets": 0})
+    story = given(entry(), ack(Role.ENTRY), settings=quiet).when(fill(Role.ENTRY))
+    story.then_among(like(OrderPlaced, role=Role.STOP)).then_none(OrderPlaced, role=Role.TARGET)
+
+
+@pytest.mark.parametrize("name", ["kill_switch", "protective_stop", "exit", "guard_stop", "reconciliation"])
+def test_what_protects_cannot_be_switched_off(name: str) -> None:
+    with pytest.raises(OmsError) as refused:
+        settings(policies__enabled={name: 0})
+    assert f"{name} protects positions" in refused.value.render()

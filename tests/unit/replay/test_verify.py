@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+import oms.policies
 import replay.verify
 from eventlog.envelope import Envelope, Head
 from eventlog.memory import MemoryLog
@@ -173,7 +174,7 @@ def test_a_configuration_of_another_program_is_other_code(day: TradingDay) -> No
 
 def test_a_policy_of_another_version_is_other_code(day: TradingDay, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = tuple(replace(one, version=2) if one.name == "entry" else one for one in POLICIES)
-    monkeypatch.setattr(replay.verify, "POLICIES", newer)
+    monkeypatch.setattr(oms.policies, "POLICIES", newer)
     found = check(day.log, "other_code")
     assert found.at_seq == first_of(day.log, "ConfigActivated").seq
     assert "entry@1" in found.why
@@ -181,7 +182,7 @@ def test_a_policy_of_another_version_is_other_code(day: TradingDay, monkeypatch:
 
 
 def test_a_policy_that_is_gone_is_other_code(day: TradingDay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay.verify, "POLICIES", tuple(one for one in POLICIES if one.name != "bracket"))
+    monkeypatch.setattr(oms.policies, "POLICIES", tuple(one for one in POLICIES if one.name != "bracket"))
     assert "bracket@1" in check(day.log, "other_code").why
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from eventlog.errors import DatabaseAway, Fenced
 from eventlog.memory import MemoryLog
+from oms.errors import UsageProblem
 from oms.events.base import Stamped
 from oms.events.broker import DuplicateConflict, OrderFilled, UnparsedFrame
 from oms.events.market import QuoteReported
@@ -162,3 +163,11 @@ def test_the_opening_is_stored_whole_whatever_the_batch(limit: int) -> None:
     )
     assert opened.book.account.config_sha256 == builders.settings().sha256
     assert [row.type for row in log.read("sim/x/1")] == ["AccountOpened", "WriterStarted", "ConfigActivated"]
+
+
+def test_a_writer_without_a_wanted_policy_does_not_start() -> None:
+    log = MemoryLog()
+    wanted = builders.settings(policies__enabled={"entry": 2})
+    with pytest.raises(UsageProblem, match="entry@2, this program has entry@1"):
+        open_runner(log, "sim/x/1", wanted, at=1, trading_day=builders.DAY, who=WHO)
+    assert log.head("sim/x/1") is None
