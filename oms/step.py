@@ -16,7 +16,7 @@ from oms.arbitration import arbitrate
 from oms.commands import Command
 from oms.events import broker, clock, decisions, operator, session, strategy
 from oms.events.base import Event, Stamped
-from oms.execution import orders
+from oms.execution import alerts, orders
 from oms.execution.outgoing import command_of
 from oms.policies import CLOSERS, OWNERS, POLICIES, kill_switch
 from oms.state import invariants
@@ -29,15 +29,6 @@ from oms.state.view import View
 from oms.values import Micros, Severity
 
 Pipelines = Mapping[str, Pipeline]
-
-_SEVERITY = {
-    "late_fill": Severity.CRITICAL,
-    "overfill": Severity.CRITICAL,
-    "wrong_side": Severity.CRITICAL,
-    "canceled_unasked": Severity.CRITICAL,
-    "fill_overlap": Severity.CRITICAL,
-    "reinstated": Severity.CRITICAL,
-}
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -189,6 +180,8 @@ class _Step:
             return
         if name is not None and self.pipeline(name) is None:
             self.refuse_unknown(event)
+        if isinstance(event, broker.DuplicateConflict | broker.UnparsedFrame):
+            self.record(alerts.of_evidence(event), None)
         touched = [*due, *addressed]
         if isinstance(event, operator.OperatorCommanded) and name is None:
             for decision in kill_switch.decide_account(self.account, event):
@@ -292,7 +285,7 @@ class _Step:
         """Turn what was odd about the input into alerts, and ask where only the broker knows."""
         asked: set[str] = set()
         for anomaly in anomalies:
-            self.record(_alert(name, anomaly), name)
+            self.record(alerts.of_anomaly(name, anomaly), name)
             pipeline = self.pipeline(name)
             own = anomaly.client_order_id
             if anomaly.wants_query and own is not None and pipeline is not None and own not in asked:
@@ -378,16 +371,3 @@ def _settled(before: Pipeline | None, after: Pipeline) -> Iterator[Any]:
             new = after.orders.get(own)
             left = {pending.seq for pending in new.pending} if new is not None else set()
             yield from (pending for pending in old.pending if pending.seq not in left)
-
-
-def _alert(name: str, anomaly: Anomaly) -> decisions.Alerted:
-    return decisions.Alerted(
-        severity=_SEVERITY.get(anomaly.code, Severity.WARNING),
-        code=anomaly.code,
-        text=anomaly.text,
-        instrument=name,
-        trade_no=anomaly.trade_no,
-        client_order_id=anomaly.client_order_id,
-        quantity=anomaly.quantity,
-        policy="step",
-    )

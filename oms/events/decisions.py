@@ -227,6 +227,7 @@ class TradeClosed(Decision, frozen=True, kw_only=True):
     pnl: Decimal
     pnl_change: Decimal
     r: Decimal | None = None
+    currency: str = ""
     policy: str
 
 

@@ -45,6 +45,7 @@ def _closed(view: View, trade: Trade) -> TradeClosed:
         pnl=pnl,
         pnl_change=pnl - trade.pnl,
         r=rounded(pnl / at_risk, 6) if at_risk else None,
+        currency=view.pipeline.instrument.currency,
         policy=NAME,
     )
 

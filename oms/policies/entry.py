@@ -48,7 +48,7 @@ def decide(view: View) -> Iterator[Event]:
         live = view.live(trade.entries)
         if live:
             yield from _work(view, trade, live)
-        elif trade.entered == ZERO and not trade.is_over:
+        elif trade.entered == ZERO and not trade.is_over and _came_to_nothing(view, trade):
             yield _abandoned(view, trade)
 
 
@@ -229,6 +229,13 @@ def _cycle_due(view: View, trade: Trade, order: Order) -> Micros:
 
 def _rest_ends(view: View, trade: Trade, order: Order) -> Micros:
     return (order.first_fill_at or 0) + view.settings_of(trade).entry.partial_rest_ms * MILLISECOND
+
+
+def _came_to_nothing(view: View, trade: Trade) -> bool:
+    """Whether nothing was bought, nothing is counted by the broker that we have not seen, and nothing was sold."""
+    if trade.held != ZERO or trade.unsettled(view.pipeline.instrument.multiplier):
+        return False
+    return not any(order.missing for order in view.orders(trade.entries))
 
 
 def _abandoned(view: View, trade: Trade) -> EntryAbandoned:

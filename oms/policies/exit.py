@@ -13,7 +13,8 @@ from oms.events.base import Event
 from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
 from oms.execution import orders, retries
 from oms.execution.market_orders import exit_at_market, terms, turn_to_market
-from oms.state.order import Order
+from oms.state.order import Order, PendingKind
+from oms.state.pipeline import STOP_TYPES
 from oms.state.trade import Close, Trade
 from oms.state.view import View
 from oms.values import (
@@ -70,6 +71,9 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
     if view.now < _targets_leave_at(view, trade):
         return
     stop = next(iter(view.live(trade.stops)), None) if trade.held > ZERO else None
+    if stop is not None and (stop.missing >= trade.held or _is_taken_over(stop)):
+        # The broker has sold it already, or may be doing so at this moment: only evidence resolves that.
+        return
     if stop is None or (stop.is_pending and view.now >= _unanswered_at(view, stop)):
         yield from _send(view, trade, close)
     elif not stop.is_pending:
@@ -90,6 +94,13 @@ def _targets_leave_at(view: View, trade: Trade) -> Micros:
 
 def _unanswered_at(view: View, order: Order) -> Micros:
     return max(pending.since for pending in order.pending) + view.ack_timeout()
+
+
+def _is_taken_over(stop: Order) -> bool:
+    """Whether the stop is being turned into the exit, and the broker has not said what came of it."""
+    return any(
+        one.kind is PendingKind.REPLACE and one.order_type not in (None, *STOP_TYPES) for one in stop.pending
+    )
 
 
 def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[Event]:

@@ -45,15 +45,16 @@ def decide(view: View) -> Iterator[Event]:
         if view.account.kill_level >= FLATTEN:
             yield from _flatten(trade, view.account.kill_seq)
         elif flat:
-            yield from _flatten(trade, view.cause)
+            yield from _flatten(trade, view.cause, unfilled=True)
     if act is not None and act.act is Act.CLOSE:
         yield from _close_trades(view, act)
     elif act is not None and act.act is Act.CANCEL:
         yield from _cancel_order(view, act)
 
 
-def _flatten(trade: Trade, seq: int) -> Iterator[Event]:
-    if trade.held > ZERO and wants_close(trade, PRIORITY, market=True):
+def _flatten(trade: Trade, seq: int, *, unfilled: bool = False) -> Iterator[Event]:
+    """Close what is held; `unfilled`: and give up what still looks for its entry, so that nothing is opened."""
+    if (trade.held > ZERO or (unfilled and trade.held == ZERO)) and wants_close(trade, PRIORITY, market=True):
         yield _close(trade, MarketReason.KILL_SWITCH, market=True, evidence=seq)
 
 

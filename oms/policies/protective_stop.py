@@ -110,7 +110,7 @@ def stop_terms(view: View, trade: Trade, level: Decimal) -> tuple[OrderType, Dec
 
 def _change(view: View, trade: Trade, level: Decimal, stop: Order) -> Iterator[Event]:
     """The difference between the stop that should work and the one that does."""
-    if stop.is_pending or stop.triggered_at is not None or stop.filled > ZERO:
+    if stop.is_pending or stop.triggered_at is not None or stop.filled > ZERO or stop.missing > ZERO:
         return
     if stop.leaves == trade.held and stop.price_stop == level:
         return

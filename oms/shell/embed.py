@@ -198,6 +198,8 @@ class Oms:
 
     def request(self, event: Event, strategy: str = "caller") -> Outcome:
         """Make a request now; the answer is among the events of the outcome."""
+        if self._failure is not None:
+            raise self._failure
         if self._thread is not None:
             self._inbox.put(self._request(event, strategy))
             return Outcome(())
@@ -293,7 +295,7 @@ class Oms:
             event=event,
             logical_time=self._time.now,
             source=f"strategy:{strategy}",
-            dedupe_key=event.intent_id,
+            dedupe_key=f"{type(event).__name__}:{event.strategy}:{event.intent_id}",
         )
 
     def _observe(self, committed: Committed) -> None:

@@ -66,6 +66,8 @@ class Runner:
         self._batch_limit = batch_limit
         self._observers: list[Observer] = []
         self._batch: list[Committed] = []
+        self._undone: list[Stamped] = []
+        self._owed: list[Command] = []
         self.published = Published(book.account, dict(book.pipelines))
         self.counts: Counter[str] = Counter()
 
@@ -106,6 +108,16 @@ class Runner:
 
     def step(self, stamped: Stamped) -> StepResult:
         """Step one input speculatively. Nothing is published or released before `flush`."""
+        self._take_up()
+        return self._speculate(stamped)
+
+    def _take_up(self) -> None:
+        """Step again, before anything else, what the log could not take when it was stepped first."""
+        undone, self._undone = self._undone, []
+        for stamped in undone:
+            self._speculate(stamped)
+
+    def _speculate(self, stamped: Stamped) -> StepResult:
         stamped = self._on_time(stamped)
         result = self._book.decide(stamped)
         self._batch.append(Committed(stamped, result))
@@ -117,9 +129,13 @@ class Runner:
         return len(self._batch) >= self._batch_limit
 
     def flush(self) -> list[Command]:
-        """Append the batch in one transaction, publish it, and return its commands in order."""
-        batch, self._batch = self._batch, []
+        """Append the batch in one transaction, publish it, and return its commands in order.
+
+        When the log does not answer nothing is lost: the inputs are kept and stepped again with the next one.
+        """
         self.renew()
+        self._take_up()
+        batch, self._batch = self._batch, []
         if not batch:
             return []
         try:
@@ -129,6 +145,7 @@ class Runner:
             return self._one_by_one([one.stamped for one in batch])
         except BaseException:
             self._book.rollback()
+            self._undone = [one.stamped for one in batch]
             raise
         self._publish(batch)
         return [command for one in batch for command in one.result.commands]
@@ -146,9 +163,13 @@ class Runner:
 
     def _one_by_one(self, inputs: list[Stamped]) -> list[Command]:
         """Find out which input the log refused, and store what can be stored."""
-        released: list[Command] = []
-        for stamped in inputs:
-            released += self._single(stamped)
+        for done, stamped in enumerate(inputs):
+            try:
+                self._owed += self._single(stamped)
+            except BaseException:
+                self._undone = inputs[done:]
+                raise
+        released, self._owed = self._owed, []
         return released
 
     def _single(self, stamped: Stamped) -> list[Command]:

@@ -109,7 +109,7 @@ def _accepted(_account: Account, event: decisions.EntryAccepted) -> dict[str, An
 
 
 def _closed(account: Account, event: decisions.TradeClosed) -> dict[str, Any]:
-    currency = account.currency
+    currency = event.currency or account.currency
     return {
         "realized": {**account.realized, currency: account.realized.get(currency, ZERO) + event.pnl_change}
     }

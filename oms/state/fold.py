@@ -15,7 +15,7 @@ from oms.state import market as markets
 from oms.state import trade as trades
 from oms.state.fold_orders import Fold, Folded
 from oms.state.pipeline import Pipeline, put_trade
-from oms.values import ZERO, Micros, PositionSide
+from oms.values import SECOND, ZERO, Micros, PositionSide
 
 
 def fold(pipeline: Pipeline, event: Event, now: Micros, seq: int) -> Folded:
@@ -73,9 +73,13 @@ def _instrument(pipeline: Pipeline, event: session.InstrumentDefined, _now: Micr
     return replace(pipeline, instrument=event), ()
 
 
-def _day(pipeline: Pipeline, _event: session.DayRolled, _now: Micros, _seq: int) -> Folded:
-    """Forget what is over: trades that ended flat, with their orders. The log still knows them."""
-    kept = {number: pipeline.trades[number] for number in pipeline.open_trades}
+def _day(pipeline: Pipeline, _event: session.DayRolled, now: Micros, _seq: int) -> Folded:
+    """Forget what has been over for a day: until then a late fact must still find its trade."""
+    kept = {
+        number: trade
+        for number, trade in pipeline.trades.items()
+        if number in pipeline.open_trades or _ended_at(pipeline, trade) > now - _LATE
+    }
     orders = {
         one: order
         for one, order in pipeline.orders.items()
@@ -83,6 +87,13 @@ def _day(pipeline: Pipeline, _event: session.DayRolled, _now: Micros, _seq: int)
     }
     aliases = {alias: own for alias, own in pipeline.aliases.items() if own in orders}
     return replace(pipeline, trades=kept, orders=orders, aliases=aliases, cycle=0), ()
+
+
+_LATE: Final[Micros] = 86_400 * SECOND
+
+
+def _ended_at(pipeline: Pipeline, trade: trades.Trade) -> Micros:
+    return max((order.ended_at or 0 for order in pipeline.of(trade.order_ids)), default=0)
 
 
 # --- requests -----------------------------------------------------------------------------------------------

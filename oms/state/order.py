@@ -206,7 +206,9 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_confirmed(self) -> bool:
         """Whether the broker is known to work the order right now."""
-        return self.status in (SUBMITTED, PARTIAL_FILLED) and not self.suspended and self.leaves > ZERO
+        if self.suspended or self.done_for_day:
+            return False
+        return self.status in (SUBMITTED, PARTIAL_FILLED) and self.leaves > ZERO
 
     @property
     def wire_id(self) -> str:

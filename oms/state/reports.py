@@ -344,10 +344,11 @@ def unknown_to_broker(order: Order, event: OrderUnknown, now: Micros) -> Result:
 
 
 def not_sent(order: Order, command_seq: int, text: str, now: Micros) -> Result:
-    """A command provably never left: the request is void."""
+    """A command provably never left: the request is void, and counts as refused, so that asking again waits."""
     for one in order.pending:
         if one.seq == command_seq and one.ours:
             if one.kind is PendingKind.SUBMIT:
                 return never_arrived(order, text, now)
-            return replace(order, pending=requests.without(order, one), text=text), ()
+            pending = requests.without(order, one)
+            return replace(order, pending=pending, text=text, refusals=order.refusals + 1), ()
     return order, ()

@@ -122,7 +122,7 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     def unsettled(self, multiplier: Decimal) -> bool:
         """Whether a flat trade's result differs from the one reported."""
         if self.closed_at is None:
-            return self.entered > ZERO
+            return self.entered > ZERO or self.exit_value != ZERO
         return self.result(multiplier) != self.pnl
 
     @property
