@@ -1,12 +1,16 @@
 """What every test of this checkout shares."""
 
 import os
-import re
 
 import pytest
 from hypothesis import settings
 
-REQUIREMENT = re.compile(r"(?:OM|OD|BB|CH|BT)-\d{3}|C-\d{2}|F\d{1,2}|I\d{2}")
+from oms.errors import UsageProblem
+from tests import requirements
+from tests.requirements import is_known
+
+MOST_REQUIREMENTS = 3
+"""A test that is said to prove more than this proves none of them in particular."""
 
 # The same examples on every machine and in every run: a green run means the same everywhere, and how long one
 # example takes says nothing on a busy machine. Searching further is a matter of --hypothesis-profile=default.
@@ -19,9 +23,61 @@ for _name in [name for name in os.environ if name.startswith("OMS__")]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a requirement marker whose id cannot exist."""
+    """Refuse a requirement marker that cannot be; let the others travel with the reports of their tests."""
     for item in items:
-        for marker in item.iter_markers("req"):
-            wrong = [text for text in marker.args if not REQUIREMENT.fullmatch(str(text))]
-            if wrong or not marker.args:
-                raise pytest.UsageError(f"{item.nodeid}: no such requirement {wrong}")
+        markers = list(item.iter_markers("req"))
+        ids = dict.fromkeys(str(text) for marker in markers for text in marker.args)
+        wrong = [text for text in ids if not is_known(text)]
+        if wrong or not all(marker.args for marker in markers):
+            raise pytest.UsageError(f"{item.nodeid}: no such requirement {wrong}")
+        if len(ids) > MOST_REQUIREMENTS:
+            raise pytest.UsageError(f"{item.nodeid}: {len(ids)} requirements, more than {MOST_REQUIREMENTS}")
+        item.user_properties.extend(("req", text) for text in ids)
+
+
+class RequirementRecord:
+    """Writes down how the tests of each requirement ended, in the process that sees all their reports."""
+
+    def __init__(self) -> None:
+        self.ran: dict[str, requirements.Ran] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a report of this process, or of a worker process."""
+        before = self.ran.get(report.nodeid, requirements.Ran("", ()))
+        outcome = self._outcome(before.outcome, report.outcome)
+        ids = tuple(str(value) for name, value in report.user_properties if name == "req")
+        is_test = report.when in ("setup", "call", "teardown")
+        self.ran[report.nodeid] = requirements.Ran(outcome, ids if is_test else None)
+
+    @staticmethod
+    def _outcome(before: str, now: str) -> str:
+        """The outcome of the parts so far: set-up, test, tidying up."""
+        return next((one for one in ("failed", "skipped") if one in (before, now)), now)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Bring the record up to date, if any test was run."""
+        if not self.ran:
+            return
+        try:
+            before = requirements.read(requirements.RECORD)
+        except UsageProblem:
+            before = requirements.Record()
+        after = requirements.merged(before, self.ran, is_whole=is_whole_run(session, exitstatus))
+        requirements.write(after, requirements.RECORD)
+
+
+def is_whole_run(session: pytest.Session, exitstatus: int) -> bool:
+    """Whether every test of the checkout had its turn in this run."""
+    config = session.config
+    chosen = any(
+        config.getoption(name, None) for name in ("keyword", "markexpr", "deselect", "ignore", "ignore_glob")
+    )
+    ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldstop
+    by_default = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return by_default and ended and not chosen and not session.shouldfail
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the record in one process only: workers send their reports to it."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(RequirementRecord(), "requirement-record")

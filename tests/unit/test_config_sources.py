@@ -2,6 +2,8 @@
 
 import tomllib
 from datetime import time
+from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,20 @@ from hypothesis import strategies as st
 from oms.config import load_settings
 from oms.config_sources import ALIASES, before_close, line_numbers
 from oms.errors import ConfigError
+
+SEED_NAMES = """
+[odin.execution]
+repricing-interval-ms = 4000
+max-repricing-cycles = 2
+stop-limit-offset-pct = 0.002
+stop-market-fallback-ms = 4000
+forced-close-start = "15:40 ET"
+forced-close-end = 15:50:00
+[odin.risk]
+max-position-pct = 0.25
+cancel-replace-rate-warn = 4.0
+order-trade-ratio-warn = 9.0
+"""
 
 TRICKY = '''# [no.table] = 1
 profile = "default" # x = 1
@@ -81,24 +97,25 @@ def test_refuses_a_missing_file(tmp_path: Path) -> None:
         load_settings(tmp_path / "missing.toml")
 
 
-@pytest.mark.req("OD-113", "OD-114", "OD-115", "OD-116", "OD-117", "OD-118", "OD-119", "OD-120", "OD-121")
-def test_accepts_the_names_of_the_seed(tmp_path: Path) -> None:
-    path = write(
-        tmp_path,
-        "[odin.execution]\nrepricing-interval-ms = 4000\nmax-repricing-cycles = 2\n"
-        "stop-limit-offset-pct = 0.002\nstop-market-fallback-ms = 4000\n"
-        'forced-close-start = "15:40 ET"\nforced-close-end = 15:50:00\n'
-        "[odin.risk]\nmax-position-pct = 0.25\ncancel-replace-rate-warn = 4.0\norder-trade-ratio-warn = 9.0\n",
-    )
-    loaded = load_settings(path)
-    settings = loaded.settings
-    assert (settings.entry.reprice_interval_ms, settings.exit.reprice_interval_ms) == (4000, 4000)
-    assert (settings.entry.max_cycles, settings.exit.max_cycles) == (2, 2)
-    assert (settings.forced_close.start_before_close_ms, settings.forced_close.end_before_close_ms) == (
-        1_200_000,
-        600_000,
-    )
-    assert str(settings.risk.max_position_pct) == "0.25"
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("entry.reprice_interval_ms", 4000, marks=pytest.mark.req("OD-113")),
+        pytest.param("exit.reprice_interval_ms", 4000, marks=pytest.mark.req("OD-113")),
+        pytest.param("entry.max_cycles", 2, marks=pytest.mark.req("OD-114")),
+        pytest.param("exit.max_cycles", 2, marks=pytest.mark.req("OD-114")),
+        pytest.param("stop.limit_offset_pct", Decimal("0.002"), marks=pytest.mark.req("OD-115")),
+        pytest.param("stop.fallback_ms", 4000, marks=pytest.mark.req("OD-116")),
+        pytest.param("forced_close.start_before_close_ms", 1_200_000, marks=pytest.mark.req("OD-117")),
+        pytest.param("forced_close.end_before_close_ms", 600_000, marks=pytest.mark.req("OD-118")),
+        pytest.param("risk.max_position_pct", Decimal("0.25"), marks=pytest.mark.req("OD-119")),
+        pytest.param("degradation.cancel_replace_rate_warn", Decimal(4), marks=pytest.mark.req("OD-120")),
+        pytest.param("degradation.order_trade_ratio_warn", Decimal(9), marks=pytest.mark.req("OD-121")),
+    ],
+)
+def test_accepts_the_names_of_the_seed(name: str, value: object, tmp_path: Path) -> None:
+    loaded = load_settings(write(tmp_path, SEED_NAMES))
+    assert attrgetter(name)(loaded.settings) == value
     assert len(loaded.origins) == len({target for alias in ALIASES.values() for target in alias.targets})
 
 
