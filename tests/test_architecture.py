@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from importlinter.application.ports.reporting import Report
 from importlinter.application.use_cases import create_report, read_user_options
 from importlinter.application.user_options import UserOptions
@@ -78,6 +79,7 @@ def broken(report: Report) -> Iterator[str]:
             yield f"{contract.name}: {check.metadata}"
 
 
+@pytest.mark.req("OD-004")
 def test_imports_keep_the_contracts() -> None:
     report = check_contracts()
     assert not report.could_not_run, report.invalid_contract_options
@@ -111,6 +113,7 @@ def findings(kinds: tuple[type[ast.AST], ...], is_wrong: Any) -> list[str]:
     ]
 
 
+@pytest.mark.req("OM-050", "C-24")
 def test_the_pure_part_reads_no_clock() -> None:
     nothing(findings((ast.Attribute,), lambda node: node.attr in CLOCKS and reads_clock(node)))
 
@@ -128,6 +131,7 @@ def test_the_pure_part_calls_nothing_impure() -> None:
     nothing(findings((ast.Call,), is_impure))
 
 
+@pytest.mark.req("C-01")
 def test_the_pure_part_holds_no_float() -> None:
     nothing(findings((ast.Constant,), lambda node: isinstance(node.value, (float, complex))))
 

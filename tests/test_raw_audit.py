@@ -85,7 +85,7 @@ def check(day: TradingDay, tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.req("OD-042", "I31")
+@pytest.mark.req("OD-042", "I31", "OD-028")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_agrees_with_the_product(name: str, tmp_path: Path) -> None:
     found = check(ladder_day(SCRIPTS[name]), tmp_path)
@@ -93,6 +93,7 @@ def test_agrees_with_the_product(name: str, tmp_path: Path) -> None:
     assert len(found["trades"]) == 1
 
 
+@pytest.mark.req("OD-028", "OD-036")
 def test_agrees_on_a_busy_day_with_restarts(tmp_path: Path) -> None:
     unruly = (*SCRIPTS["stops refused"], *SCRIPTS["stops that vanish"], Misbehave(what=Repeat()))
     found = check(busy_day(6, unruly), tmp_path)
@@ -131,7 +132,16 @@ FORGERIES: dict[str, tuple[str, str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", FORGERIES)
+PROVES = {"a stop in a group": "OD-036", "a stop of another size": "OD-035", "no reason": "OD-028"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.req(PROVES[name])] if name in PROVES else [])
+        for name in FORGERIES
+    ],
+)
 def test_finds_what_was_forged(day: TradingDay, tmp_path: Path, name: str) -> None:
     type_name, text, fields, finding = FORGERIES[name]
     seq = first(day, type_name, text)

@@ -167,6 +167,7 @@ def test_an_identical_batch_of_an_older_epoch_is_fenced(opened: Open, log: Event
     refused(old, old_head, [step(1)], Fenced)
 
 
+@pytest.mark.req("C-28")
 def test_stale_head_is_fenced(log: EventLog, account: str) -> None:
     head = log.acquire(account, "me")
     log.append(head, [step(1)])

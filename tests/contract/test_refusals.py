@@ -97,6 +97,7 @@ def test_a_configuration_no_database_holds_is_unstorable(log: EventLog, account:
     refused(log, log.acquire(account, "me"), [StepRecord((row(1),), config=config)], Unstorable)
 
 
+@pytest.mark.req("OD-034")
 def test_one_bad_step_refuses_the_whole_batch(log: EventLog, account: str) -> None:
     head = log.acquire(account, "me")
     refused(log, head, [step(1, key="k"), step(2, decisions=1), step(4, body='{"a":1}')], Unstorable)

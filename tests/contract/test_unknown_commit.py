@@ -51,6 +51,7 @@ def rows(log: PostgresLog, account: str) -> list[int]:
     return [event.seq for event in log.read(account)]
 
 
+@pytest.mark.req("OD-034")
 @pytest.mark.parametrize("how", ["before the statement", "before the answer"])
 def test_cut_append_is_stored_once(
     log: PostgresLog, proxy: Proxy, direct: PostgresLog, account: str, how: Cut
@@ -187,6 +188,7 @@ def test_many_shapes_stay_within_the_prepared_bound(direct: PostgresLog, account
     assert verify_chain(direct, account).intact
 
 
+@pytest.mark.req("OD-004", "C-28")
 def test_serialised_writers_lose_cleanly(conninfo: str, direct: PostgresLog, account: str) -> None:
     """Ten threads append from the same head: one is stored, nine are fenced."""
     direct.acquire(account, "me")

@@ -138,6 +138,7 @@ def test_logging_every_quote_changes_no_decision(seed: int) -> None:
     assert few == all_
 
 
+@pytest.mark.req("OM-017", "BT-034")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_looks_ahead(seed: int) -> None:
     whole = day(seed)

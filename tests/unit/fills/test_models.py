@@ -41,6 +41,7 @@ def prices(order: Working, seen: Market) -> tuple[str | None, ...]:
     return tuple(None if fill is None else str(fill.price) for fill in found)
 
 
+@pytest.mark.req("BT-010", "BT-012")
 @pytest.mark.parametrize(
     ("order", "seen", "expected"),
     [

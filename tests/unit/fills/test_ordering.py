@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def check(tape: list[tuple[object, ...]], seed: int) -> None:
         assert min(costs[1]) >= max(costs[2]), name
 
 
+@pytest.mark.req("BT-010")
 @settings(max_examples=150, deadline=None)
 @given(tape=ticks, seed=st.integers(0, 3))
 def test_models_are_ordered_on_ticks(tape: list[tuple[object, ...]], seed: int) -> None:

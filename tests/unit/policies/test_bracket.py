@@ -2,9 +2,16 @@
 
 import pytest
 
-from oms.events.decisions import AlertCleared, Alerted, CancelRequested, OrderPlaced, TradeClosed
+from oms.events.decisions import (
+    AlertCleared,
+    Alerted,
+    CancelRequested,
+    EntryAccepted,
+    OrderPlaced,
+    TradeClosed,
+)
 from oms.values import OrderType, Role
-from tests.answers import bust, cancelled, confirmed, fill, in_position, replaced, triggered
+from tests.answers import ack, bust, cancelled, confirmed, fill, in_position, replaced, triggered
 from tests.builders import entry, leave
 from tests.given import Story, again, given, like, quote, wait
 from tests.unit.policies.test_exit import targets_gone
@@ -33,6 +40,21 @@ def test_second_run_yields_nothing() -> None:
 
 def test_is_reported_once() -> None:
     given(stopped_out).when(wait(300)).then()
+
+
+@pytest.mark.req("OD-091", "OD-092", "OD-094")
+def test_the_next_cycle_is_a_trade_of_its_own() -> None:
+    story = given(stopped_out)
+    story.when(entry(50, stop="98.50", intent="2")).then_among(like(EntryAccepted, trade_no=2, cycle=2))
+    story.given(ack(Role.ENTRY)).when(fill(Role.ENTRY)).then_among(
+        like(OrderPlaced, role=Role.STOP, quantity=50, price_stop="98.50"),
+        like(OrderPlaced, role=Role.TARGET, rung=0, price_limit="101.50"),
+    )
+    story.given(confirmed, quote("98.48", "98.50"), triggered, targets_gone)
+    story.when(fill(Role.STOP, at="98.48")).then_among(
+        like(TradeClosed, trade_no=2, quantity=50, pnl="-76.00")
+    )
+    assert story.pipeline.trades[1].held == 0
 
 
 def test_a_late_target_fill_is_bought_back_and_reported_as_a_change() -> None:

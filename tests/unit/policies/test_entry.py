@@ -57,7 +57,7 @@ def test_moves_at_5_10_and_15_seconds_and_not_a_millisecond_sooner() -> None:
     story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit="100.07", reason="cycle 3 of 3"))
 
 
-@pytest.mark.req("OD-016", "OD-017", "OD-058")
+@pytest.mark.req("OD-017", "OD-058", "OD-091")
 def test_is_abandoned_at_20_seconds() -> None:
     story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(5), replaced(Role.ENTRY))
     story.given(wait(5), replaced(Role.ENTRY), wait(5), replaced(Role.ENTRY))
@@ -70,7 +70,7 @@ def test_is_abandoned_at_20_seconds() -> None:
     story.when(entry(intent="2")).then_among(like(EntryAccepted, trade_no=2, cycle=2))
 
 
-@pytest.mark.req("OD-057", "I49")
+@pytest.mark.req("OD-057", "I49", "OD-016")
 @pytest.mark.parametrize(
     ("side", "zone_max", "stop", "bid", "ask", "tick_limit"),
     [

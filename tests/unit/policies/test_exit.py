@@ -59,7 +59,7 @@ def test_stays_quiet_without_a_close() -> None:
     given(in_position()).when(wait(300)).then_none(OrderPlaced)
 
 
-@pytest.mark.req("OD-018", "OD-055", "C-18")
+@pytest.mark.req("OD-018", "C-18", "OD-056")
 def test_a_planned_exit_is_repriced_three_times_and_then_keeps_working() -> None:
     story = given(in_position(), leave(), targets_gone, replaced(Role.STOP))
     for price in ("99.90", "99.80", "99.70"):
@@ -215,6 +215,21 @@ def test_a_market_order_needs_a_listed_reason_and_evidence() -> None:
         terms(story.view, story.trade, reason="strategy", evidence=(1,))
     with pytest.raises(MarketOrderRefused, match="without evidence"):
         terms(story.view, story.trade, reason="KILL_SWITCH", evidence=())
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        pytest.param("FORCED_CLOSE", marks=pytest.mark.req("OD-023")),
+        pytest.param("KILL_SWITCH", marks=pytest.mark.req("OD-024")),
+        pytest.param("STOP_FALLBACK", marks=pytest.mark.req("OD-025")),
+        pytest.param("STOP_PARTIAL_FILL", marks=pytest.mark.req("OD-026")),
+        pytest.param("GAP_THROUGH_STOP", marks=pytest.mark.req("OD-027")),
+    ],
+)
+def test_a_listed_reason_with_evidence_permits_a_market_order(reason: str) -> None:
+    story = given(in_position())
+    assert terms(story.view, story.trade, reason=reason, evidence=(1,)) == (OrderType.MARKET, None)
 
 
 @pytest.mark.req("C-11")

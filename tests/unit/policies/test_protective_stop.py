@@ -106,7 +106,7 @@ def test_shrinks_with_a_target_fill() -> None:
     )
 
 
-@pytest.mark.req("OD-069")
+@pytest.mark.req("OD-069", "OD-041")
 def test_shrinks_with_a_partial_target_fill() -> None:
     story = given(in_position(), quote("100.99", "101.01"))
     story.when(fill(Role.TARGET, 10, nth=0)).then_among(like(ReplaceRequested, quantity=90))
@@ -127,7 +127,7 @@ def test_moves_to_break_even_after_the_first_target() -> None:
     )
 
 
-@pytest.mark.req("OD-078", "OD-085")
+@pytest.mark.req("OD-078", "OD-085", "OD-005")
 def test_follows_the_trail_on_a_bar() -> None:
     story = given(in_position(), wait(120), quote("101.19", "101.21"))
     story.when(bar("100.90", "101.20", "101.20")).then(
@@ -141,7 +141,7 @@ def test_is_never_loosened() -> None:
     story.given(confirmed, wait(60)).when(bar("100.7", "101.1", "100.7")).then()
 
 
-@pytest.mark.req("I38", "OD-031")
+@pytest.mark.req("I38", "OD-031", "OD-027")
 @pytest.mark.parametrize(("bid", "exits"), [("99.00", True), ("99.01", False)])
 def test_a_level_at_the_market_is_an_exit(bid: str, exits: bool) -> None:
     story = given(entry(), ack(Role.ENTRY), quote(bid, "99.02")).when(fill(Role.ENTRY))

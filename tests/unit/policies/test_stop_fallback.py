@@ -9,7 +9,7 @@ from tests.builders import entry, halt, settings
 from tests.given import again, given, like, wait
 
 
-@pytest.mark.req("OD-022", "OD-030", "OD-116")
+@pytest.mark.req("OD-022", "OD-030", "OD-025")
 def test_becomes_a_market_order_after_5_seconds() -> None:
     story = given(in_position()).when(triggered)
     story.then(like(CancelRequested, policy="targets"), like(CancelRequested, policy="targets"))

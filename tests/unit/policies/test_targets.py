@@ -1,5 +1,7 @@
 """The ladder: exact quantities, independent orders, never topped up."""
 
+from typing import Any
+
 import pytest
 
 from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
@@ -8,6 +10,12 @@ from oms.values import OrderType, PositionSide, Role, Side
 from tests.answers import ack, bust, cancelled, confirmed, fill, in_position, refused, rejected, replaced
 from tests.builders import NAME, STRATEGY, entry, settings
 from tests.given import Story, again, given, like, quote, wait
+
+LADDER = [
+    {"trigger": "1R", "pct": "0.5"},
+    {"trigger": "2R", "pct": "0.2"},
+    {"trigger": "RUNNER", "pct": "0.3"},
+]
 
 
 def quantities(story: Story) -> list[tuple[str, str]]:
@@ -49,6 +57,7 @@ def test_the_size_class_picks_the_ladder(quantity: int, expected: list[str]) -> 
     assert [one for one, _ in quantities(story)] == expected
 
 
+@pytest.mark.req("OD-005", "OD-048")
 def test_r_is_counted_from_the_real_entry() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, at="99.995"))
     assert [price for _, price in quantities(story)] == ["101.00", "102.00"]
@@ -76,6 +85,30 @@ def test_a_partly_filled_target_is_never_topped_up() -> None:
     story.given(fill(Role.TARGET, 5, nth=0), confirmed).when(fill(Role.ENTRY, 60), confirmed)
     assert story.order(Role.TARGET, 0).quantity == 12
     assert story.order(Role.TARGET, 1).quantity == 55
+
+
+@pytest.mark.req("OD-040", "OD-041", "OD-066")
+def test_one_that_fills_leaves_the_others_as_they_are() -> None:
+    story = given(in_position(), quote("100.99", "101.01"))
+    story.when(fill(Role.TARGET, nth=0)).then_none(CancelRequested).then_none(
+        ReplaceRequested, policy="targets"
+    )
+    story.then_among(like(ReplaceRequested, policy="protective_stop", quantity=70))
+    assert quantities(story) == [("55", "102.00")]
+
+
+@pytest.mark.req("OD-046")
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"targets__compact_below": 10_001}, ["40", "40"]),
+        ({"targets__full_above": 9_999, "targets__compact_below": 5_000}, ["25", "50", "15"]),
+        ({"targets__standard": LADDER}, ["50", "20"]),
+    ],
+)
+def test_thresholds_and_percentages_are_settings(change: dict[str, Any], expected: list[str]) -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), settings=settings(**change))
+    assert [one for one, _ in quantities(story)] == expected
 
 
 def test_a_filled_target_is_not_placed_again() -> None:
