@@ -45,9 +45,12 @@ class RequirementRecord:
         """Take a report of this process, or of a worker process."""
         before = self.ran.get(report.nodeid, requirements.Ran("", ()))
         outcome = self._outcome(before.outcome, report.outcome)
-        ids = tuple(str(value) for name, value in report.user_properties if name == "req")
-        is_test = report.when in ("setup", "call", "teardown")
-        self.ran[report.nodeid] = requirements.Ran(outcome, ids if is_test else None)
+        ids: tuple[str, ...] | None = tuple(
+            str(value) for name, value in report.user_properties if name == "req"
+        )
+        if report.when not in ("setup", "call", "teardown"):  # A worker died; its test cannot say its ids.
+            ids = before.ids or None
+        self.ran[report.nodeid] = requirements.Ran(outcome, ids)
 
     @staticmethod
     def _outcome(before: str, now: str) -> str:
@@ -63,7 +66,10 @@ class RequirementRecord:
         except UsageProblem:
             before = requirements.Record()
         after = requirements.merged(before, self.ran, is_whole=is_whole_run(session, exitstatus))
-        requirements.write(after, requirements.RECORD)
+        try:
+            requirements.write(after, requirements.RECORD)
+        except OSError as error:
+            session.config.get_terminal_writer().line(f"\nno record of the requirements: {error}")
 
 
 def is_whole_run(session: pytest.Session, exitstatus: int) -> bool:

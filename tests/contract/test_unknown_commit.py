@@ -188,7 +188,7 @@ def test_many_shapes_stay_within_the_prepared_bound(direct: PostgresLog, account
     assert verify_chain(direct, account).intact
 
 
-@pytest.mark.req("OD-004", "C-28")
+@pytest.mark.req("C-28")
 def test_serialised_writers_lose_cleanly(conninfo: str, direct: PostgresLog, account: str) -> None:
     """Ten threads append from the same head: one is stored, nine are fenced."""
     direct.acquire(account, "me")

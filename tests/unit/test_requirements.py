@@ -174,6 +174,13 @@ def test_a_report_of_a_dead_worker_does_not_say_the_ids() -> None:
     assert recorder.ran == {FIRST: Ran("failed", None)}
 
 
+def test_a_worker_that_dies_after_the_set_up_has_said_the_ids() -> None:
+    recorder = conftest.RequirementRecord()
+    recorder.pytest_runtest_logreport(report("setup", "passed", "OD-001"))
+    recorder.pytest_runtest_logreport(report("???", "failed"))
+    assert recorder.ran == {FIRST: Ran("failed", ("OD-001",))}
+
+
 def item(*markers: pytest.Mark) -> Any:
     return SimpleNamespace(nodeid=FIRST, user_properties=[], iter_markers=lambda _name: iter(markers))
 
@@ -193,3 +200,33 @@ def test_refuses_a_marker_that_cannot_be(ids: tuple[str, ...]) -> None:
 def test_the_command_is_offered() -> None:
     assert COMMANDS["requirements"].passes_through
     assert "requirements" in available()
+
+
+@pytest.mark.parametrize(("changes", "is_whole"), [
+    ({}, True),
+    ({"exitstatus": pytest.ExitCode.TESTS_FAILED}, True),
+    ({"exitstatus": pytest.ExitCode.INTERRUPTED}, False),
+    ({"keyword": "stop"}, False),
+    ({"deselect": ["tests/unit"]}, False),
+    ({"source": pytest.Config.ArgsSource.ARGS}, False),
+    ({"shouldfail": "after one"}, False),
+])  # fmt: skip
+def test_a_run_is_whole_if_nothing_was_left_out(changes: dict[str, Any], is_whole: bool) -> None:
+    told = {"exitstatus": pytest.ExitCode.OK, "source": pytest.Config.ArgsSource.TESTPATHS} | changes
+    config = SimpleNamespace(args_source=told["source"], getoption=told.get)
+    session: Any = SimpleNamespace(config=config, shouldstop=False, shouldfail=told.get("shouldfail", False))
+    assert conftest.is_whole_run(session, told["exitstatus"]) is is_whole
+
+
+def test_the_end_of_a_run_brings_the_record_up_to_date(place: Path) -> None:
+    write(record(first="failed", second="passed"), place)
+    recorder = conftest.RequirementRecord()
+    session: Any = SimpleNamespace(
+        config=SimpleNamespace(args_source=pytest.Config.ArgsSource.ARGS, getoption=lambda *_: None),
+        shouldstop=False,
+        shouldfail=False,
+    )
+    recorder.pytest_sessionfinish(session, pytest.ExitCode.OK)
+    recorder.pytest_runtest_logreport(report("call", "passed", "OD-001"))
+    recorder.pytest_sessionfinish(session, pytest.ExitCode.OK)
+    assert read(place) == record(first="passed", second="passed")

@@ -57,7 +57,7 @@ def test_moves_at_5_10_and_15_seconds_and_not_a_millisecond_sooner() -> None:
     story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit="100.07", reason="cycle 3 of 3"))
 
 
-@pytest.mark.req("OD-017", "OD-058", "OD-091")
+@pytest.mark.req("OD-017", "OD-058", "C-17")
 def test_is_abandoned_at_20_seconds() -> None:
     story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(5), replaced(Role.ENTRY))
     story.given(wait(5), replaced(Role.ENTRY), wait(5), replaced(Role.ENTRY))
@@ -230,6 +230,7 @@ def test_a_malformed_request_is_refused(fields: dict[str, Any], code: str) -> No
     assert not story.pipeline.safe_mode
 
 
+@pytest.mark.req("C-20")
 def test_shorts_are_refused_where_they_are_off() -> None:
     short = entry(zone_max="99.9", stop="101", side=PositionSide.SHORT)
     given(settings=settings(risk__allow_short=False)).when(short).then(like(IntentRefused, code="no_shorts"))

@@ -42,7 +42,7 @@ def test_second_run_yields_nothing() -> None:
     assert again(given(in_position(), until(END))) == []
 
 
-@pytest.mark.req("OD-088")
+@pytest.mark.req("OD-088", "C-19")
 def test_reprices_until_the_end_of_the_window() -> None:
     story = given(in_position(), until(START), targets_gone, replaced(Role.STOP))
     for cents in range(95, 85, -1):
@@ -61,6 +61,7 @@ def test_goes_to_market_five_minutes_before_the_close() -> None:
     )
 
 
+@pytest.mark.req("C-19")
 def test_the_profile_may_go_to_market_at_once() -> None:
     story = given(in_position(), settings=settings(forced_close__mode="market"))
     story.when(until(START)).then_among(like(CloseRequested, market=True))

@@ -30,7 +30,7 @@ def test_level_3_flattens_at_market() -> None:
     story.when(targets_gone).then(like(ReplaceRequested, order_type=OrderType.MARKET, reason="KILL_SWITCH"))
 
 
-@pytest.mark.req("I74")
+@pytest.mark.req("I74", "OM-010")
 @pytest.mark.parametrize(("level", "cancels"), [(1, False), (2, True)])
 def test_level_2_cancels_openers(level: int, cancels: bool) -> None:
     story = given(entry(), ack(Role.ENTRY)).when(act(Act.KILL, level=level))

@@ -135,7 +135,7 @@ def test_follows_the_trail_on_a_bar() -> None:
     )
 
 
-@pytest.mark.req("OD-086", "I36")
+@pytest.mark.req("OD-086", "I36", "OM-040")
 def test_is_never_loosened() -> None:
     story = given(in_position(), wait(120), quote("101.19", "101.21"), bar("100.9", "101.2", "101.2"))
     story.given(confirmed, wait(60)).when(bar("100.7", "101.1", "100.7")).then()

@@ -172,6 +172,7 @@ def test_a_refused_cancel_is_asked_again() -> None:
     story.when(wait(0, ms=250)).then_among(like(CancelRequested, policy="targets"))
 
 
+@pytest.mark.req("C-20")
 def test_shorts_take_profit_below() -> None:
     short = entry(zone_max="99.9", stop="101", side=PositionSide.SHORT)
     story = given(short, ack(Role.ENTRY), fill(Role.ENTRY))

@@ -77,6 +77,7 @@ def test_refused_request_is_a_value_with_a_code() -> None:
         ]
 
 
+@pytest.mark.req("CH-111", "C-25")
 def test_same_intent_twice_trades_once() -> None:
     with Oms.open(database="memory", day=DAY, at=hours()[0], identity=WHO) as oms:
         oms.define(stock(), times())
@@ -134,6 +135,7 @@ class Hand:
         return self.at
 
 
+@pytest.mark.req("OD-004")
 def test_live_thread_takes_data_and_answers_requests() -> None:
     alerts: list[Alerted] = []
     with Oms.open(database="memory", day=DAY, at=hours()[0], identity=WHO) as oms:
