@@ -137,7 +137,7 @@ class Runner:
         self._take_up()
         batch, self._batch = self._batch, []
         if not batch:
-            return []
+            return self._with_owed([])
         try:
             self._head = self._log.append(self._head, [record(one.result, one.stamped) for one in batch])
         except (DuplicateKey, Unstorable):
@@ -148,7 +148,12 @@ class Runner:
             self._undone = [one.stamped for one in batch]
             raise
         self._publish(batch)
-        return [command for one in batch for command in one.result.commands]
+        return self._with_owed([command for one in batch for command in one.result.commands])
+
+    def _with_owed(self, commands: list[Command]) -> list[Command]:
+        """The commands, behind those of steps that were stored before the log stopped answering."""
+        owed, self._owed = self._owed, []
+        return owed + commands
 
     def renew(self) -> None:
         """Keep the lease; a third of its life is early enough. Raises Fenced when it was lost."""
@@ -169,8 +174,7 @@ class Runner:
             except BaseException:
                 self._undone = inputs[done:]
                 raise
-        released, self._owed = self._owed, []
-        return released
+        return self._with_owed([])
 
     def _single(self, stamped: Stamped) -> list[Command]:
         known = self._known(stamped)

@@ -42,19 +42,6 @@ def status(role: Role, said: ReportedStatus, *, cumulative=None, leaves=None):
     return answer
 
 
-def stranger(quantity: int, side: Side = Side.SELL):
-    return OrderFilled(
-        instrument=NAME,
-        broker_order_id="M1",
-        execution="M1",
-        side=side,
-        quantity=Decimal(quantity),
-        price=Decimal(100),
-        cumulative=Decimal(quantity),
-        leaves=Decimal(0),
-    )
-
-
 @pytest.mark.parametrize("kind", [Act.FLAT, Act.KILL])
 def test_flat_of_one_instrument_gives_up_its_entry(kind):
     story = given(entry(), ack(Role.ENTRY)).when(act(kind, level=3, instrument=NAME))

@@ -5,10 +5,11 @@ from decimal import localcontext
 
 import pytest
 
-from eventlog.errors import DatabaseAway
+from eventlog.errors import DatabaseAway, DuplicateKey
 from eventlog.memory import MemoryLog
 from oms import ExitRequested, Oms
 from oms.brokers.simulated import SimulatedBroker
+from oms.events.base import Stamped
 from oms.values import CONTEXT, SECOND
 from tests import builders
 from tests.unit.shell import test_embed as e
@@ -208,3 +209,36 @@ def test_a_request_after_the_thread_has_died_is_refused():
     finally:
         oms._failure = None
         oms_cm.__exit__(None, None, None)
+
+
+class AwayAfterTheEntry(MemoryLog):
+    """Refuses a batch as holding a duplicate, stores the entry by itself, and then does not answer once."""
+
+    away = False
+
+    def append(self, head, steps):
+        if self.away and len(steps) > 1:
+            raise DuplicateKey
+        stored = [row.type for step in steps for row in step.events]
+        if self.away and "EntryRequested" not in stored:
+            self.away = False
+            raise DatabaseAway
+        return super().append(head, steps)
+
+
+def test_commands_stored_before_the_log_went_away_still_leave():
+    log = AwayAfterTheEntry()
+    runner = r.opened(log)
+    told = [
+        builders.session(),
+        *builders.connection(),
+        builders.quote("99.99", "100.01", at=builders.OPEN),
+    ]
+    runner.process([Stamped(event=one, logical_time=builders.OPEN) for one in told])
+    log.away = True
+    asked = [builders.entry(), builders.quote("99.98", "100.00", at=builders.OPEN + 5)]
+    with pytest.raises(DatabaseAway):
+        runner.process([Stamped(event=one, logical_time=builders.OPEN + 5) for one in asked])
+    placed = [row.seq for row in log.read("sim/sim/test") if row.type == "OrderPlaced"]
+    assert placed
+    assert [command.seq for command in runner.flush()] == placed
