@@ -22,9 +22,15 @@ Connection = psycopg.Connection[Any]
 REVISION = "0002"
 SCHEMA = "oms"
 MIGRATION_ATTEMPTS = 5
-# Duplicate key, table, schema or role, and a catalogue row changed by a concurrent migration.
+# The name of a table, that of the type of its rows, or an index entry of either: which one collides is chance.
+_MADE_BY_ANOTHER = (
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.UniqueViolation,
+)
 # Alembic keeps its context in its module, so threads take turns; other processes are told apart by _RACES.
 _one_at_a_time = threading.Lock()
+# Duplicate key, table, schema or role, and a catalogue row changed by a concurrent migration.
 _RACES = {"23505", "42P07", "42P06", "42710", "XX000", "40P01"}
 
 
@@ -105,8 +111,8 @@ def _create_partition(connection: Connection, start: date) -> bool:
                     table, sql.Literal(start), end
                 )
             )
-    except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
-        return False  # Another program made it at the same moment.
+    except _MADE_BY_ANOTHER:
+        return False
     return True
 
 

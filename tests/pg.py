@@ -95,8 +95,8 @@ def _migrated(major: int) -> str:
         if name not in _databases(connection):
             _run(connection, f"CREATE DATABASE {building}")
             schema.upgrade(make_conninfo(server(major), dbname=building))
-            # Another run may have been quicker; what remains of ours is swept later.
-            with contextlib.suppress(psycopg.errors.DuplicateDatabase):
+            # Another worker may have been quicker, or is at it this moment; what remains of ours is swept later.
+            with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 _run(connection, f"ALTER DATABASE {building} RENAME TO {name}")
     return name
 
