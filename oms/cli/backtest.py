@@ -205,6 +205,7 @@ class Counts(Struct):
 
     bars: int = 0
     quotes: int = 0
+    made: int = 0
     prints: int = 0
 
 
@@ -235,8 +236,9 @@ def _run(output: Output, log: EventLog, account: str, plan: Plan, settings: Any)
             _feed(oms, log, plan, sessions, stamped, bars_only=bars_only, counts=counts)
             advance(1)
         _end(oms, sessions)
-    made = " made from bars" if bars_only else ""
-    said = f"{reading.tally.rows} rows, {counts.bars} bars, {counts.quotes} quotes{made}"
+    said = (
+        f"{reading.tally.rows} rows, {counts.bars} bars, {counts.quotes} quotes, {counts.made} made from bars"
+    )
     output.step("data", said, clock.monotonic() - begun)
     return counts
 
@@ -262,9 +264,9 @@ def _feed(
         oms.feed(Stamped(event=opening, logical_time=_begins(stamped)))
     if isinstance(event, BarClosed):
         counts.bars += 1
-        if bars_only:
+        if bars_only or event.bid is not None or event.ask is not None:
             for quote in _path(oms, plan, event):
-                counts.quotes += 1
+                counts.made += 1
                 oms.feed(quote)
     counts.quotes += isinstance(event, QuoteReported)
     counts.prints += isinstance(event, TradePrinted)
@@ -296,7 +298,7 @@ def _finish(
             "database": "postgresql",
             **report.as_dict(found.summary),
             "bars": counts.bars,
-            "quotes": counts.quotes,
+            "quotes": counts.quotes + counts.made,
             **proof.as_dict(found),
             "seconds": round(clock.monotonic() - started, 3),
         },

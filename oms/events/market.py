@@ -37,9 +37,21 @@ class TradePrinted(Event, frozen=True, kw_only=True):
     synthetic: bool = False
 
 
+class Prices(Part, frozen=True, kw_only=True):
+    """Where one side of the quote stood over a bar."""
+
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
 @register
 class BarClosed(Event, frozen=True, kw_only=True):
-    """A finished bar over [open_at, end_at). It acts at its end. Volume in units of the instrument."""
+    """A finished bar over [open_at, end_at). It acts at its end. Volume in units of the instrument.
+
+    `bid` and `ask` are the quotes of the same time, where the source recorded them.
+    """
 
     instrument: str
     open_at: Micros
@@ -49,6 +61,8 @@ class BarClosed(Event, frozen=True, kw_only=True):
     low: Decimal
     close: Decimal
     volume: Decimal | None = None
+    bid: Prices | None = None
+    ask: Prices | None = None
 
 
 @register

@@ -1,9 +1,9 @@
 """Minute and second files of Lean: a zip for each day and kind, holding one CSV without a header.
 
 The name inside the zip says what it is: `20131007_spy_second_quote.csv`. The first column is milliseconds since
-midnight, and a bar is stamped with its start; here it acts at its end. Trade rows are bars; a quote row becomes
-one quote, the last of its bar, because the file does not tell when within the bar the others stood. A side
-without a quote is empty.
+midnight, and a bar is stamped with its start; here it acts at its end. Trade rows are bars, and carry the quote row
+of the same time with them. A quote row without a trade row becomes one quote, the last of its bar, because the
+file does not tell when within the bar the others stood. A side without a quote is empty.
 
 | market | clock | prices |
 |---|---|---|
@@ -11,21 +11,23 @@ without a quote is empty.
 | crypto | UTC | as they are |
 """
 
+import heapq
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from oms.events.base import Stamped
-from oms.events.market import BarClosed, QuoteReported
+from oms.events.base import Event, Stamped
+from oms.events.market import BarClosed, Prices, QuoteReported
 from oms.values import MILLISECOND, SECOND, Micros, plain
 from replay.importers.rows import (
     NEW_YORK,
@@ -40,7 +42,6 @@ from replay.importers.rows import (
     bar_record,
     damaged,
     local_micros,
-    merged,
     ordered_bars,
     refused,
     stream_lines,
@@ -80,6 +81,15 @@ class _Quote(RowModel):
     ask: _Bar | None
 
 
+class _QuoteBar(Event, frozen=True, kw_only=True):
+    """A quote row until its trade row is found; it never leaves this module."""
+
+    instrument: str
+    end_at: Micros
+    bid: Prices | None
+    ask: Prices | None
+
+
 def read(paths: Sequence[Path], instrument: str, options: Options, tally: Tally) -> Iterator[Stamped]:
     """The records of all zips in time order, whatever the order in which they are given."""
     days = sorted((_open(path, options) for path in paths), key=lambda day: (day.midnight, day.path))
@@ -98,7 +108,33 @@ def read(paths: Sequence[Path], instrument: str, options: Options, tally: Tally)
             if day.kind == kind:
                 yield from _rows(day, instrument, tally)
 
-    return merged(ordered_bars(rows("quote"), tally), ordered_bars(rows("trade"), tally))
+    return _joined(ordered_bars(rows("quote"), tally), ordered_bars(rows("trade"), tally))
+
+
+def _joined(quotes: Iterator[Stamped], trades: Iterator[Stamped]) -> Iterator[Stamped]:
+    """One stream in time order; what ends at the same instant, at most one row of each kind, becomes one record."""
+    for _, records in groupby(heapq.merge(quotes, trades, key=_end_of), key=_end_of):
+        quoted, traded = None, None
+        for record in records:
+            if isinstance(record.event, _QuoteBar):
+                quoted = record.event
+            else:
+                traded = record.event
+        if isinstance(traded, BarClosed):
+            bar = replace(traded, bid=quoted.bid, ask=quoted.ask) if quoted is not None else traded
+            yield bar_record(bar, NAME)
+        elif quoted is not None:
+            quote = QuoteReported(
+                instrument=quoted.instrument,
+                bid=quoted.bid.close if quoted.bid is not None else None,
+                ask=quoted.ask.close if quoted.ask is not None else None,
+                received_at=quoted.end_at,
+            )
+            yield tick_record(quote, NAME, quoted.end_at)
+
+
+def _end_of(record: Stamped) -> Micros:
+    return record.logical_time
 
 
 def _open(path: Path, options: Options) -> _Day:
@@ -158,18 +194,26 @@ def _trade(day: _Day, cells: list[str], place: Place, instrument: str) -> Stampe
 def _quote(day: _Day, cells: list[str], place: Place, instrument: str) -> Stamped:
     end_at = _time(day, cells[0], place) + _INTERVAL[day.resolution]
     row = validated(_Quote, {"bid": _side(cells[1:6]), "ask": _side(cells[6:])}, place)
-    quote = QuoteReported(
-        instrument=instrument,
-        bid=_scaled(row.bid.close, day) if row.bid else None,
-        ask=_scaled(row.ask.close, day) if row.ask else None,
-        received_at=end_at,
+    quoted = _QuoteBar(
+        instrument=instrument, end_at=end_at, bid=_prices(row.bid, day), ask=_prices(row.ask, day)
     )
-    return tick_record(quote, NAME, end_at)
+    return Stamped(event=quoted, logical_time=end_at)
 
 
 def _side(cells: list[str]) -> dict[str, str] | None:
     """The values of one side, or None where its prices are empty."""
     return dict(zip(_FIELDS, cells, strict=True)) if any(cells[:-1]) else None
+
+
+def _prices(side: _Bar | None, day: _Day) -> Prices | None:
+    if side is None:
+        return None
+    return Prices(
+        open=_scaled(side.open, day),
+        high=_scaled(side.high, day),
+        low=_scaled(side.low, day),
+        close=_scaled(side.close, day),
+    )
 
 
 def _scaled(price: Decimal, day: _Day) -> Decimal:

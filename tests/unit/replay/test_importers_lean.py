@@ -10,7 +10,7 @@ import pytest
 
 from oms.errors import InputError
 from oms.events.base import Stamped
-from oms.events.market import BarClosed, QuoteReported
+from oms.events.market import BarClosed, Prices, QuoteReported
 from oms.values import CONTEXT
 from replay.importers import Options, open_format
 
@@ -61,18 +61,27 @@ def test_lean_equity_rows_are_stamped_with_their_start_and_scaled(tmp_path: Path
     records = drained(*lean_pair(tmp_path))
     first = utc("2013-10-07 13:31")
     assert [(type(one.event).__name__, one.logical_time - first) for one in records] == [
-        ("QuoteReported", 0), ("BarClosed", 0), ("QuoteReported", 60_000_000), ("BarClosed", 120_000_000),
+        ("BarClosed", 0), ("QuoteReported", 60_000_000), ("BarClosed", 120_000_000),
     ]  # fmt: skip
-    assert records[0].event == QuoteReported(
-        instrument="X", bid=D("167.27"), ask=D("167.29"), received_at=first
-    )
-    assert records[1].event == BarClosed(
+    assert records[0].event == BarClosed(
         instrument="X", open_at=first - 60_000_000, end_at=first,
         open=D("167.27"), high=D("167.3"), low=D("167.26"), close=D("167.28"), volume=D(1200),
+        bid=Prices(open=D("167.27"), high=D("167.29"), low=D("167.25"), close=D("167.27")),
+        ask=Prices(open=D("167.28"), high=D("167.3"), low=D("167.26"), close=D("167.29")),
     )  # fmt: skip
-    assert records[2].event == QuoteReported(
-        instrument="X", bid=None, ask=D("167.295"), received_at=first + 60_000_000
+
+
+def test_lean_quote_without_a_trade_is_the_last_of_its_bar(tmp_path: Path) -> None:
+    records = drained(*lean_pair(tmp_path))
+    assert records[1].event == QuoteReported(
+        instrument="X", bid=None, ask=D("167.295"), received_at=utc("2013-10-07 13:32")
     )
+
+
+def test_lean_trade_without_a_quote_carries_none(tmp_path: Path) -> None:
+    last = drained(*lean_pair(tmp_path))[2].event
+    assert isinstance(last, BarClosed)
+    assert (last.bid, last.ask) == (None, None)
 
 
 def test_lean_crypto_rows_are_utc_and_unscaled(tmp_path: Path) -> None:

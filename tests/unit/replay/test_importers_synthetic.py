@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from oms.events.market import BarClosed, QuoteReported
+from oms.events.market import BarClosed, Prices, QuoteReported
 from oms.values import CONTEXT, SECOND
 from replay.importers.synthetic import adverse_to, path
 
@@ -63,6 +64,31 @@ def test_quotes_say_that_they_are_made() -> None:
 def test_sides_move_out_to_the_tick() -> None:
     (first, *_rest) = quotes(bar(), "low", D("0.01"), tick=D("0.01"))
     assert (first.bid, first.ask) == (D("99.99"), D("100.01"))
+
+
+QUOTED = replace(
+    bar(),
+    bid=Prices(open=D(99), high=D(103), low=D(96), close=D(101)),
+    ask=Prices(open=D(101), high=D(105), low=D(98), close=D(103)),
+)
+
+
+@pytest.mark.parametrize(("adverse", "expected"), [
+    ("low", [(99, 101), (96, 98), (103, 105), (101, 103)]),
+    ("high", [(99, 101), (103, 105), (96, 98), (101, 103)]),
+])  # fmt: skip
+def test_bar_that_carries_its_quotes_is_followed_through_them(
+    adverse: str, expected: list[tuple[int, int]]
+) -> None:
+    found = quotes(QUOTED, adverse, D(50), tick=D(7))
+    assert [(quote.bid, quote.ask) for quote in found] == [side for side in expected for _second in range(15)]
+    assert all(quote.synthetic for quote in found)
+
+
+def test_side_that_a_bar_lacks_is_missing_on_its_path() -> None:
+    found = quotes(replace(QUOTED, bid=None), "low", D(50))
+    assert {quote.bid for quote in found} == {None}
+    assert {quote.ask for quote in found} == {D(98), D(101), D(103), D(105)}
 
 
 def test_side_below_zero_is_missing() -> None:
