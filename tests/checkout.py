@@ -38,7 +38,8 @@ def all_files() -> tuple[Path, ...]:
         names[:] = sorted(
             set(names) - hidden - IGNORED - {name for name in names if name.endswith(".egg-info")}
         )
-        found += [here / name for name in files if not name.endswith(".pyc")]
+        # In a second working tree of the same repository `.git` is a file that says where it is.
+        found += [here / name for name in files if not name.endswith(".pyc") and name != ".git"]
     return tuple(sorted(found))
 
 
