@@ -40,7 +40,7 @@ from oms.values import MarketReason
 
 PROFILES: Final = Path(__file__).parent / "profiles"
 
-OFF: Final[Mapping[str, Any]] = MappingProxyType({})
+OFF: Final[Mapping[str, Any]] = MappingProxyType({"degradation.fill_rate_action": "halve"})
 """Dotted setting -> what a logged configuration that lacks it means: off. One row per setting added later."""
 
 

@@ -20,6 +20,7 @@ DAY_MS: Final = 86_400_000
 DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
     {
         "bracket": 1,
+        "degradation": 1,
         "entry": 1,
         "exit": 1,
         "forced_close": 1,
@@ -33,7 +34,7 @@ DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
         "targets": 1,
     }
 )
-OPTIONAL_POLICIES: Final = frozenset({"entry", "forced_close", "strategy_exit", "targets"})
+OPTIONAL_POLICIES: Final = frozenset({"degradation", "entry", "forced_close", "strategy_exit", "targets"})
 """What may be switched off. Every other policy of the default set protects positions or finds out what is true."""
 
 DEFAULT_REASONS: Final = (
@@ -341,6 +342,7 @@ class Degradation(Section):
     degraded_interval_ms: Interval = 10000
     fill_rate_warn: Fraction = Decimal("0.30")
     fill_rate_attempts: PositiveCount = 5
+    fill_rate_action: Literal["halve", "observe"] = "halve"
 
     @model_validator(mode="after")
     def _recovers_below_the_warning(self) -> Self:

@@ -17,6 +17,11 @@ def capped(
     return max(round_down_to_lot(allowed, lot), ZERO), cap
 
 
+def halved(quantity: Decimal, lot: Decimal) -> Decimal:
+    """Half of a quantity, in whole lots; of a single lot nothing is left (OD-061)."""
+    return round_down_to_lot(quantity / 2, lot)
+
+
 def _caps(price: Decimal, multiplier: Decimal, settings: Settings) -> list[tuple[str, Decimal]]:
     unit = price * multiplier
     position = settings.risk.max_position_pct * settings.account.day_capital

@@ -107,7 +107,7 @@ def next_due(
 
     None while nothing is under way.
     """
-    if not pipeline.open_trades or not account.config_sha256:
+    if not pipeline.is_busy or not account.config_sha256:
         return None
     decided_at = now if decided_at is None else decided_at
     view = View(account, pipeline, now)
@@ -125,6 +125,7 @@ REQUESTS = (
     strategy.EntryRequested,
     strategy.ExitRequested,
     strategy.ExhaustionReported,
+    strategy.StrategyCycleBegun,
     operator.OperatorCommanded,
     broker.BrokerSnapshotReported,
 )
@@ -196,7 +197,7 @@ class _Step:
             self.run_all(self.all_open(), {})
 
     def all_open(self) -> list[str]:
-        return [name for name, pipeline in self.before.items() if pipeline.open_trades]
+        return [name for name, pipeline in self.before.items() if pipeline.is_busy]
 
     def run_all(self, names: Iterable[str], anomalies: dict[str, tuple[Anomaly, ...]]) -> None:
         for name in dict.fromkeys(names):
@@ -302,7 +303,7 @@ class _Step:
     def closers(self, name: str, skipped: list[str]) -> None:
         """Collect what the closers want on one and the same state; the strongest wish per trade stands."""
         view = self.view(name)
-        if not view.pipeline.open_trades and view.wish is None:
+        if not view.pipeline.is_busy and view.wish is None:
             return
         wanted: list[tuple[int, str, Event]] = []
         enabled = self.account.settings.policies.enabled
@@ -316,7 +317,7 @@ class _Step:
     def owners(self, name: str, skipped: list[str]) -> None:
         """Let each owner see what the ones before it decided."""
         view = self.view(name)
-        if not view.pipeline.open_trades and view.wish is None:
+        if not view.pipeline.is_busy and view.wish is None:
             return
         enabled = self.account.settings.policies.enabled
         for policy in OWNERS:

@@ -76,6 +76,22 @@ class OrderStatus(Enum):
     REJECTED = "REJECTED"
 
 
+class Urgency(Enum):
+    """How much a strategy wants an entry. It bounds nothing: zone, size and number of cycles stay as they are."""
+
+    LOW = "LOW"
+    NORMAL = "NORMAL"
+    HIGH = "HIGH"
+
+
+class Bias(Enum):
+    """The direction a strategy leans to; NEUTRAL says nothing."""
+
+    LONG = "LONG"
+    NEUTRAL = "NEUTRAL"
+    SHORT = "SHORT"
+
+
 class Severity(Enum):
     """How loud an alert is."""
 

@@ -198,6 +198,34 @@ class DecisionRefused(Decision, frozen=True, kw_only=True):
 
 
 @register
+class DegradationEntered(Decision, frozen=True, kw_only=True):
+    """Too much is sent for what gets filled. `value` is `cancel_replace_rate` or `order_trade_ratio` (requests or
+    orders over executions), or `fill_rate` (sum of the filled shares over the number of the last entry attempts).
+    """
+
+    instrument: str
+    metric: str
+    value: Decimal
+    sent: int
+    filled: Decimal
+    effect: str
+    policy: str
+
+
+@register
+class DegradationLeft(Decision, frozen=True, kw_only=True):
+    """The metric is back below its lower threshold, or what the degradation was to last for is over (`reason`)."""
+
+    instrument: str
+    metric: str
+    value: Decimal
+    sent: int
+    filled: Decimal
+    reason: str
+    policy: str
+
+
+@register
 class EntryAbandoned(Decision, frozen=True, kw_only=True):
     """The entry found no fill; the intent goes back and the pipeline seeks an entry again."""
 

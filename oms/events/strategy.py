@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from oms.events.base import Event, register
-from oms.values import PositionSide
+from oms.values import Bias, PositionSide, Urgency
 
 
 @register
@@ -49,3 +49,15 @@ class ExhaustionReported(Event, frozen=True, kw_only=True):
     instrument: str
     strategy: str
     intent_id: str
+
+
+@register
+class StrategyCycleBegun(Event, frozen=True, kw_only=True):
+    """A strategy or language model looks anew. Urgency (LOW, NORMAL, HIGH) and bias (LONG, NEUTRAL, SHORT) are all that
+    it may say (OD-003); what lasts until its next cycle ends (OD-061)."""
+
+    instrument: str
+    strategy: str
+    intent_id: str
+    urgency: Urgency = Urgency.NORMAL
+    bias: Bias = Bias.NEUTRAL

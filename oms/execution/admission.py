@@ -1,8 +1,11 @@
 """May this entry be made now? Each refusal has a stable code. OD-087, OD-094; C-20; reliability I30, I45, I51."""
 
+from typing import Final
+
 from oms.events.strategy import EntryRequested
+from oms.execution import degradation
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, Micros, PositionSide, is_multiple
+from oms.values import MILLISECOND, ZERO, Bias, Micros, PositionSide, is_multiple
 
 Refusal = tuple[str, str]
 
@@ -70,4 +73,15 @@ def _untimely(view: View, wish: EntryRequested) -> Refusal | None:
     # One cycle at a time: a new trade needs the former one flat and none of its orders possibly alive.
     if pipeline.open_trades or pipeline.position != ZERO:
         return "not_flat", f"{wish.instrument} still has an open trade or position"
-    return None
+    return _unwanted(view, wish)
+
+
+_AGAINST: Final = {PositionSide.LONG: Bias.SHORT, PositionSide.SHORT: Bias.LONG}
+
+
+def _unwanted(view: View, wish: EntryRequested) -> Refusal | None:
+    """What the strategy itself leans against, and what degradation does not allow at present."""
+    advice = view.pipeline.advice.get(wish.strategy)
+    if advice is not None and advice.bias is _AGAINST[wish.side]:
+        return "against_bias", f"{wish.strategy} leans {advice.bias.value} since its newest cycle"
+    return degradation.refusal(view, wish)

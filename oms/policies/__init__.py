@@ -13,6 +13,7 @@ from msgspec import Struct
 from oms.events.base import Event
 from oms.policies import (
     bracket,
+    degradation,
     entry,
     exit,  # noqa: A004 - the field's word for it
     forced_close,
@@ -56,7 +57,7 @@ CLOSERS: Final = tuple(
 )
 """They run on one and the same state; the strongest wish per trade stands."""
 
-OWNERS: Final = tuple(map(_row, (bracket, protective_stop, targets, exit, entry)))
+OWNERS: Final = tuple(map(_row, (bracket, protective_stop, targets, exit, entry, degradation)))
 """Each sees what the ones before it decided: targets leave before the exit is sent, and a stop that finds the
 market beyond its level is an exit in the same step."""
 

@@ -12,9 +12,9 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.decisions import EntryAbandoned, EntryAccepted, IntentRefused, RepriceSkipped, Rung
 from oms.events.strategy import EntryRequested
-from oms.execution import admission, orders, retries
+from oms.execution import admission, degradation, orders, repricing, retries
 from oms.formulas.risk import size_class
-from oms.sizing import capped
+from oms.sizing import capped, halved
 from oms.state.order import Order, PendingKind
 from oms.state.trade import Trade, accepted
 from oms.state.view import View
@@ -36,6 +36,7 @@ PRIORITY: Final = 50
 SCOPE: Final = "pipeline"
 
 KEY_LEVEL: Final = "KEY_LEVEL"
+HALVED: Final = "degradation.fill_rate"
 CANCEL_OPENERS: Final = 2
 
 
@@ -74,6 +75,9 @@ def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
         quantity, cap = capped(
             wish.quantity, wish.ideal, definition.multiplier, definition.lot, view.settings
         )
+        if degradation.is_halved(view):
+            quantity = halved(quantity, definition.lot)
+            cap = f"{cap}, {HALVED}" if cap else HALVED
         if quantity <= ZERO:
             refusal = ("no_size", f"{cap} leaves less than one lot")
     if refusal is not None:
@@ -162,7 +166,7 @@ def _why_stop(view: View, trade: Trade, order: Order) -> str:
 
 def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
     number = order.cycles + 1
-    last = view.settings_of(trade).entry.max_cycles
+    last = repricing.cycles(view, view.settings_of(trade).entry.max_cycles)
     if number > last:
         yield from retries.cancels(view, trade, [order], policy=NAME, reason="no fill after the last cycle")
         return
@@ -222,9 +226,8 @@ def _inside(view: View, trade: Trade, price: Decimal) -> Decimal:
 
 def _cycle_due(view: View, trade: Trade, order: Order) -> Micros:
     """Cycles keep their distance even when late, so that overdue ones collapse into one (I49)."""
-    interval = view.settings_of(trade).entry.reprice_interval_ms * MILLISECOND
-    planned = order.placed_at + interval * (order.cycles + 1)
-    return max(planned, order.requested_at + interval) if order.requested_at else planned
+    interval = repricing.interval(view, view.settings_of(trade).entry.reprice_interval_ms)
+    return max(order.placed_at, order.requested_at) + interval
 
 
 def _rest_ends(view: View, trade: Trade, order: Order) -> Micros:

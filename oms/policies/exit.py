@@ -11,11 +11,11 @@ from typing import Final
 
 from oms.events.base import Event
 from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
-from oms.execution import orders, retries
+from oms.execution import orders, repricing, retries
 from oms.execution.market_orders import exit_at_market, terms, turn_to_market
 from oms.state.order import Order, PendingKind
 from oms.state.pipeline import STOP_TYPES
-from oms.state.trade import Close, Trade
+from oms.state.trade import PLANNED, Close, Trade
 from oms.state.view import View
 from oms.values import (
     MILLISECOND,
@@ -36,8 +36,6 @@ SCOPE: Final = "pipeline"
 
 REFUSED: Final = "exit_refused"
 OVERLAP: Final = "exit_overlap"
-PLANNED: Final = 14
-"""Closes from this priority on are planned exits; what is stronger reprices until it is done."""
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -206,6 +204,8 @@ def near_price(view: View, side: Side) -> Decimal | None:
 
 def _interval(view: View, trade: Trade, close: Close) -> Micros:
     setting = view.settings_of(trade).exit
+    if close.is_planned:
+        return repricing.interval(view, setting.reprice_interval_ms)
     return (setting.collar_reprice_ms if close.market else setting.reprice_interval_ms) * MILLISECOND
 
 
@@ -215,7 +215,7 @@ def _reprice_at(view: View, trade: Trade, close: Close, order: Order) -> Micros:
 
 def _is_exhausted(view: View, trade: Trade, close: Close) -> bool:
     """A forced close reprices until it is done; a planned exit only while its cycles last."""
-    cycles = view.settings_of(trade).exit.max_cycles
+    cycles = repricing.cycles(view, view.settings_of(trade).exit.max_cycles)
     return close.priority >= PLANNED and view.now >= close.at + (cycles + 1) * _interval(view, trade, close)
 
 

@@ -25,7 +25,13 @@ from oms.errors import InputError
 from oms.events.base import Event, Stamped
 from oms.events.decisions import Alerted, IntentRefused
 from oms.events.session import InstrumentDefined, SessionOpened
-from oms.events.strategy import EntryRequested, ExhaustionReported, ExitRequested, TrailOnlyRequested
+from oms.events.strategy import (
+    EntryRequested,
+    ExhaustionReported,
+    ExitRequested,
+    StrategyCycleBegun,
+    TrailOnlyRequested,
+)
 from oms.shell.clock import Clock, SystemClock
 from oms.shell.opening import Identity, open_runner
 from oms.shell.runner import BATCH_LIMIT, Committed, Published, Runner
@@ -38,7 +44,13 @@ from oms.values import CONTEXT, SECOND, ZERO, Micros, Severity
 MEMORY: Final = "memory"
 EMBEDDED: Final = "embedded"
 _ORDER: Final = list(Severity)
-_REQUESTS: Final = (EntryRequested, ExitRequested, TrailOnlyRequested, ExhaustionReported)
+_REQUESTS: Final = (
+    EntryRequested,
+    ExitRequested,
+    TrailOnlyRequested,
+    ExhaustionReported,
+    StrategyCycleBegun,
+)
 
 
 class Strategy(Protocol):
@@ -289,7 +301,7 @@ class Oms:
                 "OMS-E001",
                 f"A strategy may only make requests, not  {type(event).__name__}",
                 where=f"strategy {strategy}",
-                hint="yield EntryRequested, ExitRequested, TrailOnlyRequested or ExhaustionReported",
+                hint="yield " + ", ".join(kind.__name__ for kind in _REQUESTS),
             )
         return Stamped(
             event=event,

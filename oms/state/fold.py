@@ -13,8 +13,9 @@ from oms.events.base import Event
 from oms.state import fold_orders
 from oms.state import market as markets
 from oms.state import trade as trades
+from oms.state import traffic as traffics
 from oms.state.fold_orders import Fold, Folded
-from oms.state.pipeline import Pipeline, put_trade
+from oms.state.pipeline import Advice, Pipeline, put_trade
 from oms.values import SECOND, ZERO, Micros, PositionSide
 
 
@@ -73,7 +74,7 @@ def _instrument(pipeline: Pipeline, event: session.InstrumentDefined, _now: Micr
     return replace(pipeline, instrument=event), ()
 
 
-def _day(pipeline: Pipeline, _event: session.DayRolled, now: Micros, _seq: int) -> Folded:
+def _day(pipeline: Pipeline, _event: session.DayRolled, now: Micros, seq: int) -> Folded:
     """Forget what has been over for a day: until then a late fact must still find its trade."""
     kept = {
         number: trade
@@ -86,7 +87,8 @@ def _day(pipeline: Pipeline, _event: session.DayRolled, now: Micros, _seq: int) 
         if order.is_live or order.trade_no in kept or (order.trade_no is None and order.filled > ZERO)
     }
     aliases = {alias: own for alias, own in pipeline.aliases.items() if own in orders}
-    return replace(pipeline, trades=kept, orders=orders, aliases=aliases, cycle=0), ()
+    traffic = replace(pipeline.traffic, day_seq=seq)
+    return replace(pipeline, trades=kept, orders=orders, aliases=aliases, cycle=0, traffic=traffic), ()
 
 
 _LATE: Final[Micros] = 86_400 * SECOND
@@ -115,6 +117,11 @@ def _exhaustion(pipeline: Pipeline, event: strategy.ExhaustionReported, now: Mic
         if trade.strategy == event.strategy:
             pipeline = put_trade(pipeline, replace(trade, exhausted_at=now))
     return pipeline, ()
+
+
+def _cycle_begun(pipeline: Pipeline, event: strategy.StrategyCycleBegun, now: Micros, seq: int) -> Folded:
+    advice = Advice(urgency=event.urgency, bias=event.bias, began_at=now, began_seq=seq)
+    return replace(pipeline, advice={**pipeline.advice, event.strategy: advice}), ()
 
 
 def _adjusted(pipeline: Pipeline, event: broker.PositionAdjusted, _now: Micros, _seq: int) -> Folded:
@@ -206,6 +213,19 @@ def _alert_cleared(
     return trade
 
 
+def _degradation_entered(
+    pipeline: Pipeline, event: decisions.DegradationEntered, _now: Micros, seq: int
+) -> Folded:
+    degraded = {**pipeline.traffic.degraded, event.metric: seq}
+    return replace(pipeline, traffic=replace(pipeline.traffic, degraded=degraded)), ()
+
+
+def _degradation_left(
+    pipeline: Pipeline, event: decisions.DegradationLeft, _now: Micros, _seq: int
+) -> Folded:
+    return replace(pipeline, traffic=traffics.left(pipeline.traffic, event.metric)), ()
+
+
 def _safe_mode(pipeline: Pipeline, event: decisions.SafeModeEntered, _now: Micros, _seq: int) -> Folded:
     return replace(pipeline, safe_mode=event.reason), ()
 
@@ -232,6 +252,7 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     strategy.ExitRequested: _wish,
     strategy.TrailOnlyRequested: _trail_only,
     strategy.ExhaustionReported: _exhaustion,
+    strategy.StrategyCycleBegun: _cycle_begun,
     operator.OperatorCommanded: _wish,
     broker.BrokerSnapshotReported: _wish,
     broker.PositionAdjusted: _adjusted,
@@ -243,6 +264,8 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     decisions.GuardBreached: _on_trade(_guard_breached),
     decisions.CloseRequested: _close_requested,
     decisions.DecisionRefused: _nothing,
+    decisions.DegradationEntered: _degradation_entered,
+    decisions.DegradationLeft: _degradation_left,
     decisions.EntryAbandoned: _on_trade(_entry_abandoned),
     decisions.TradeClosed: _on_trade(_trade_closed),
     decisions.Alerted: _alerted,

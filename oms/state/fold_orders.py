@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from oms.events import broker, decisions
 from oms.events.base import Event
-from oms.state import fills, reports, requests
+from oms.state import fills, reports, requests, traffic
 from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
 from oms.state.pipeline import Pipeline, put_order, put_trade
 from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
@@ -188,19 +188,30 @@ def _placed(pipeline: Pipeline, event: decisions.OrderPlaced, now: Micros, seq: 
         reason=event.reason,
         pending=(Pending(kind=PendingKind.SUBMIT, seq=seq, wire_id=own, since=now, asked_at=now),),
     )
-    return put_order(pipeline, None, order, now), ()
+    pipeline = put_order(pipeline, None, order, now)
+    counted = traffic.placed(pipeline.traffic, pipeline.trades[event.trade_no], event.role, now)
+    return (pipeline if counted is pipeline.traffic else replace(pipeline, traffic=counted)), ()
 
 
 def _replace_requested(
     pipeline: Pipeline, event: decisions.ReplaceRequested, now: Micros, seq: int
 ) -> Folded:
     order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, requests.replace_requested(order, event, seq, now), now), ()
+    return _asked(pipeline, order, requests.replace_requested(order, event, seq, now), now)
 
 
 def _cancel_requested(pipeline: Pipeline, event: decisions.CancelRequested, now: Micros, seq: int) -> Folded:
     order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, requests.cancel_requested(order, event, seq, now), now), ()
+    return _asked(pipeline, order, requests.cancel_requested(order, event, seq, now), now)
+
+
+def _asked(pipeline: Pipeline, order: Order, changed: Order, now: Micros) -> Folded:
+    """A request of ours, which counts for what is sent (architecture 6, "Degradation")."""
+    pipeline = put_order(pipeline, order, changed, now)
+    if order.trade_no is None:
+        return pipeline, ()
+    counted = traffic.requested(pipeline.traffic, pipeline.trades[order.trade_no], order.role, now)
+    return (pipeline if counted is pipeline.traffic else replace(pipeline, traffic=counted)), ()
 
 
 def _query_requested(pipeline: Pipeline, event: decisions.QueryRequested, now: Micros, _seq: int) -> Folded:

@@ -11,16 +11,27 @@ from oms.events.session import InstrumentDefined
 from oms.state.market import Market
 from oms.state.order import Order
 from oms.state.trade import Trade, booked, with_order, without_stop
-from oms.values import SIGN_OF_SIDE, ZERO, Micros, OrderType, Role
+from oms.state.traffic import Traffic, reported
+from oms.values import SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
 
 STOP_TYPES = (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+class Advice(Struct, frozen=True, gc=False, kw_only=True):
+    """What a strategy said at its newest cycle, and when that began: two closed words and nothing else (OD-003)."""
+
+    urgency: Urgency
+    bias: Bias
+    began_at: Micros
+    began_seq: int
 
 
 class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     """State of one instrument in one account. The dicts are never changed in place.
 
     `aliases` maps every id the broker may use to the order's own id. `wish` is the request the present step
-    must answer. `external` is the signed position of orders that are not ours, `adjusted` that of corporate acts.
+    must answer. `advice` is by strategy. `external` is the signed position of orders that are not ours, `adjusted`
+    that of corporate acts.
     """
 
     instrument: InstrumentDefined
@@ -37,6 +48,8 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     safe_mode: str = ""
     alerts: tuple[str, ...] = ()
     notes: dict[str, dict[str, Any]] = {}
+    traffic: Traffic = Traffic()
+    advice: dict[str, Advice] = {}
 
     @property
     def name(self) -> str:
@@ -48,6 +61,11 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
         """Signed position: unique fills plus adjustments (architecture 9.7)."""
         own = sum((trade.position for trade in self.trades.values()), ZERO)
         return own + self.external + self.adjusted
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its policies may have something to do without being asked."""
+        return bool(self.open_trades or self.traffic.degraded)
 
     def open(self) -> list[Trade]:
         """Trades that still need attention, oldest first."""
@@ -118,6 +136,9 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
         new = replace(new, role=Role.EXIT)
         pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new})
         trade = with_order(without_stop(trade, new.client_order_id), new)
+    traffic = reported(pipeline.traffic, trade, before, new, now)
+    if traffic is not pipeline.traffic:
+        pipeline = replace(pipeline, traffic=traffic)
     trade = booked(trade, before, new, pipeline.market.atr.value, now)
     return put_trade(pipeline, measured(pipeline, trade, now))
 

@@ -6,6 +6,7 @@ oversell.
 """
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,6 +34,10 @@ class Guard(Struct, frozen=True, gc=False, kw_only=True):
     breached_seq: int = 0
 
 
+PLANNED: Final = 14
+"""Closes from this priority on are planned exits; what is stronger is an emergency or an order to leave."""
+
+
 class Close(Struct, frozen=True, gc=False, kw_only=True):
     """The wish to close the trade, and how. A lower `priority` number is stronger."""
 
@@ -42,6 +47,11 @@ class Close(Struct, frozen=True, gc=False, kw_only=True):
     at: Micros
     seq: int
     evidence: tuple[int, ...]
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether nothing forces the exit: it works by limits and may take its time."""
+        return self.priority >= PLANNED and not self.market
 
 
 class Trade(Struct, frozen=True, gc=False, kw_only=True):
