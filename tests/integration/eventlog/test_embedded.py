@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -107,11 +107,15 @@ def notes(conninfo: str) -> list[str]:
         return [row[0] for row in connection.execute("SELECT text FROM note ORDER BY 1").fetchall()]
 
 
-def wait_for_death(pid: int) -> None:
+def wait_until(claim: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while start_ticks(pid) is not None:
+    while not claim():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def wait_for_death(pid: int) -> None:
+    wait_until(lambda: start_ticks(pid) is None)
 
 
 def account() -> cluster.Account:
@@ -317,11 +321,34 @@ def test_failed_start_quotes_the_log(data: Path) -> None:
         pass
 
 
-def test_slow_start_is_given_up_and_can_be_joined_later(data: Path) -> None:
-    with pytest.raises(StartFailed, match="did not answer within 0 s"), session(data, start_timeout_s=0.0):
-        pass
+def test_slow_start_is_given_up_and_can_be_joined_later(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server waits before its first act, so that however slow this process is, it cannot have answered."""
+    programs = cluster.programs_dir(cluster.locate(data, 18))
+    slow = data.with_name("slow")
+    slow.mkdir(mode=0o755)
+    (slow / "postgres").write_text(f'#!/bin/sh\nkill -STOP $$\nexec "{programs}/postgres" "$@"\n')
+    (slow / "postgres").chmod(0o755)
+    launch, launched = embedded._launch, []
+
+    def launch_slowly(place: cluster.Cluster) -> subprocess.Popen[bytes]:
+        launched.append(launch(place))
+        return launched[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cluster, "programs_dir", lambda place: slow)
+        patched.setattr(embedded, "_launch", launch_slowly)
+        with (
+            pytest.raises(StartFailed, match="did not answer within 0 s"),
+            session(data, start_timeout_s=0.0),
+        ):
+            pass
+    (process,) = launched
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    os.kill(process.pid, signal.SIGCONT)
+    wait_until(lambda: status(data).pid is not None)
     with session(data) as conninfo:
         note(conninfo, "late")
+        assert status(data).pid == process.pid
 
 
 # Commands
