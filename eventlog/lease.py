@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from eventlog import queries
+from eventlog import failpoints, queries
 from eventlog.chain import genesis
 from eventlog.envelope import shard_of
 from eventlog.errors import Fenced, LeaseHeld
@@ -32,7 +32,9 @@ def acquire(connection: Connection, account: str, owner: str, ttl_s: float) -> t
         head: tuple[Any, ...] | None = connection.execute(queries.RAISE_EPOCH, key, binary=True).fetchone()
         assert head is not None
         connection.execute(queries.TAKE_LEASE, (owner, head[3], ttl_s, *key))
-        return head
+        failpoints.reach("lease.taking")
+    failpoints.reach("lease.taken")
+    return head
 
 
 def refuse_held(account: str, holder: str, owner: str, runs: str | None) -> None:
@@ -48,11 +50,14 @@ def refuse_held(account: str, holder: str, owner: str, runs: str | None) -> None
 
 def renew(connection: Connection, account: str, owner: str, ttl_s: float) -> None:
     """Prolong the lease. Raises Fenced when somebody else has it."""
+    failpoints.reach("lease.renewing")
     done = connection.execute(queries.RENEW_LEASE, (ttl_s, shard_of(account), account, owner))
     if done.rowcount == 0:
         raise Fenced(f"{owner} no longer holds the lease of account {account}")
+    failpoints.reach("lease.renewed")
 
 
 def release(connection: Connection, account: str, owner: str) -> None:
     """Give the lease back, if it is still ours."""
     connection.execute(queries.RELEASE_LEASE, (FREE, shard_of(account), account, owner))
+    failpoints.reach("lease.released")

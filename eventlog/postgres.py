@@ -11,7 +11,7 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 
-from eventlog import lease, queries, reading
+from eventlog import failpoints, lease, queries, reading
 from eventlog.batch import Batch, prepare, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
@@ -166,7 +166,9 @@ class PostgresLog:
         failures = 0
         while True:
             try:
+                failpoints.reach("append.ready")
                 if self._store(batch):
+                    failpoints.reach("append.stored")
                     return batch.after
                 return self._after_no_match(batch)
             except psycopg.Error as error:
@@ -290,7 +292,9 @@ class PostgresLog:
         """Cache a fold. Failing to do so loses nothing."""
         key = (shard_of(snapshot.account), snapshot.account)
         values = (*key, snapshot.fold_version, snapshot.seq, snapshot.chain, snapshot.digest, snapshot.body)
+        failpoints.reach("snapshot.saving")
         self._repeatable(snapshot.account, lambda c: c.execute(queries.SAVE_SNAPSHOT, values))
+        failpoints.reach("snapshot.saved")
 
     def snapshot(self, account: str, fold_version: int, until: int | None = None) -> Snapshot | None:
         """The newest snapshot at or before `until` whose link is still the log's own at that row."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 from psycopg import sql
 
+from eventlog import failpoints
 from eventlog.errors import DatabaseAway, DatabaseNewer, LogError
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _create_partition(connection: Connection, start: date) -> bool:
     try:
         with connection.transaction():
             connection.execute(sql.SQL("CREATE TABLE {} (LIKE oms.event INCLUDING ALL)").format(table))
+            failpoints.reach("partition.created")
             connection.execute(
                 sql.SQL("ALTER TABLE oms.event ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
                     table, sql.Literal(start), end
@@ -113,6 +115,7 @@ def _create_partition(connection: Connection, start: date) -> bool:
             )
     except _MADE_BY_ANOTHER:
         return False
+    failpoints.reach("partition.attached")
     return True
 
 
@@ -157,10 +160,13 @@ def _migrate(conninfo: str) -> None:
     try:
         with engine.connect() as bound:
             bound.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            failpoints.reach("migration.begun")
             config.attributes["connection"] = bound
             command.upgrade(config, REVISION)
             _define_views(cast(Connection, bound.connection.driver_connection))
+            failpoints.reach("migration.done")
             bound.commit()
+            failpoints.reach("migration.committed")
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.Error):
             raise error.orig from error

@@ -136,6 +136,7 @@ class Audit:
     def _ask(self, row: Row, body: Row, kind: str) -> Order:
         order = self.orders[body["client_order_id"]]
         order.asks[row["seq"]] = (kind, self.now)
+        order.changes[body["wire_id"]] = row["seq"]
         order.touched = self.now
         self.aliases.setdefault(body["wire_id"], order)
         return order

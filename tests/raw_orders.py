@@ -15,7 +15,10 @@ Row = dict[str, Any]
 
 
 class Order:
-    """One order as the rows tell of it. `asks` are our unanswered requests: decision seq -> (kind, since)."""
+    """One order as the rows tell of it. `asks` are our unanswered requests: decision seq -> (kind, since).
+
+    `changes` are the wire ids of its replaces and cancels, with the seq of the decision.
+    """
 
     def __init__(self, row: Row, body: Row, sign: int) -> None:
         self.own, self.seq, self.sign = str(body["client_order_id"]), row["seq"], sign
@@ -27,6 +30,7 @@ class Order:
         self.quantity = self.leaves = Decimal(body["quantity"])
         self.asks: dict[int, tuple[str, int]] = {row["seq"]: ("SUBMIT", row["logical_time"])}
         self.touched = row["logical_time"]
+        self.changes: dict[str, int] = {}
         self.executions: dict[str, dict[str, Any]] = {}
         self.acknowledged = self.dead = self.suspended = self.triggered = False
         self.refusals = 0
@@ -134,7 +138,7 @@ def report(order: Order, row: Row, body: Row) -> None:
     elif kind == "OrderStatusReported":
         _status(order, body)
     elif kind == "OrderUnknown":
-        order.dead = order.dead or body["asked_at_seq"] >= order.seq
+        _unknown(order, body)
     elif kind in ("CommandRefused", "CommandExpired") or (kind == "CommandFailed" and not body["sent"]):
         asked, _ = order.asks.pop(body["command_seq"], ("", 0))
         order.dead = order.dead or asked == "SUBMIT"
@@ -170,6 +174,17 @@ def _status(order: Order, body: Row) -> None:
         order.answer("SUBMIT")
         if "leaves" in body:
             order.settle(body["leaves"])
+
+
+def _unknown(order: Order, body: Row) -> None:
+    """A change that never arrived leaves the order as it was; an order that never arrived is none."""
+    asked = order.changes.get(body["client_order_id"], order.seq)
+    if body["asked_at_seq"] < asked:
+        return
+    if asked == order.seq:
+        order.dead = True
+    else:
+        order.asks.pop(asked, None)
 
 
 def stops_of(trade: Trade) -> list[Order]:

@@ -8,6 +8,7 @@ Architecture 3 and 5.4; reliability I60..I62, I66.
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from eventlog import failpoints
 from oms import commands
 from oms.commands import Command
 from oms.errors import EnvironmentProblem
@@ -35,6 +36,7 @@ class Dispatcher:
     def dispatch(self, released: Iterable[Command], now: Micros) -> None:
         """Send commands of durable decisions, lowest priority number first, each in log order."""
         for command in sorted(released, key=_order):
+            failpoints.reach("command.claimed")
             valid_until = getattr(command, "valid_until", None)
             if valid_until is not None and commands.adds_risk(command) and now > valid_until:
                 self._tell(
@@ -65,7 +67,9 @@ class Dispatcher:
 
     def _send(self, command: Command, now: Micros) -> None:
         try:
+            failpoints.reach("command.sending")
             self._wire.send_at(command, now)
+            failpoints.reach("command.sent")
         except (OSError, EnvironmentProblem) as failure:
             # Whether it left is not known here: the safe reading is that it may have.
             event = CommandFailed(

@@ -9,6 +9,7 @@ from hashlib import sha256
 from importlib.metadata import distributions
 from pathlib import Path
 
+from eventlog import failpoints
 from eventlog.log import EventLog
 from eventlog.processes import owner_text
 from oms.book import Book
@@ -79,13 +80,16 @@ def open_runner(
         )
     who = who or identity()
     head = log.acquire(account, owner_text())
+    failpoints.reach("writer.recovering")
     book = recover(log, account) if head.seq else Book()
+    failpoints.reach("writer.recovered")
     at = max(at, book.account.now)
     runner = Runner(log, head, book, owner=owner_text(), batch_limit=batch_limit)
     runner.process(
         Stamped(event=event, logical_time=at)
         for event in _opening(book, account, settings, trading_day, who, head.epoch)
     )
+    failpoints.reach("writer.started")
     return runner
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from eventlog import failpoints
 from eventlog.envelope import Head
 from eventlog.errors import DuplicateKey, Unstorable
 from eventlog.log import EventLog
@@ -120,6 +121,7 @@ class Runner:
     def _speculate(self, stamped: Stamped) -> StepResult:
         stamped = self._on_time(stamped)
         result = self._book.decide(stamped)
+        failpoints.reach("input.stepped")
         self._batch.append(Committed(stamped, result))
         return result
 
@@ -139,7 +141,9 @@ class Runner:
         if not batch:
             return self._with_owed([])
         try:
+            failpoints.reach("batch.appending")
             self._head = self._log.append(self._head, [record(one.result, one.stamped) for one in batch])
+            failpoints.reach("batch.appended")
         except (DuplicateKey, Unstorable):
             self._book.rollback()
             return self._one_by_one([one.stamped for one in batch])
@@ -148,6 +152,7 @@ class Runner:
             self._undone = [one.stamped for one in batch]
             raise
         self._publish(batch)
+        failpoints.reach("batch.published")
         return self._with_owed([command for one in batch for command in one.result.commands])
 
     def _with_owed(self, commands: list[Command]) -> list[Command]:
@@ -199,7 +204,9 @@ class Runner:
         stamped = self._on_time(stamped)
         result = self._book.decide(stamped)
         try:
+            failpoints.reach("single.appending")
             self._head = self._log.append(self._head, [record(result, stamped)])
+            failpoints.reach("single.appended")
         except BaseException:
             self._book.rollback()
             raise

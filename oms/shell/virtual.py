@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from eventlog import failpoints
 from oms.brokers.base import Sink
 from oms.commands import Command
 from oms.events.base import Event, Stamped
@@ -72,13 +73,16 @@ class VirtualTime:
     def connect(self) -> None:
         """Start order: the log is folded; ask the broker for its books, append the answers, then act."""
         self._broker.start(self._queue.append, None)
+        failpoints.reach("link.started")
         self._broker.query(self._runner.head.seq)
+        failpoints.reach("link.asked")
         self._settle(self.now)
         for _ in range(1000):
             due = self._broker.next_due()
             if due is None or self._runner.book.account.reconciled:
                 break
             self._settle(due)
+        failpoints.reach("link.settled")
 
     def submit(self, stamped: Stamped) -> None:
         """Take an input from outside (a strategy, an operator, a session) at the present time."""
@@ -137,6 +141,7 @@ class VirtualTime:
 
     def _tick(self) -> None:
         """A deadline has come: one clock input with the quotes of what is due, or the news of a silent feed."""
+        failpoints.reach("clock.due")
         book = self._runner.book
         stale = self._filter.stale_at(book.account, book.pipelines)
         due = book.deadlines.due(self.now)
@@ -152,6 +157,7 @@ class VirtualTime:
         self._release(self._runner.flush())
         self.now = max(self.now, now)
         self._broker.advance(now)
+        failpoints.reach("replies.taken")
         self._work()
 
     def _work(self) -> None:
@@ -159,6 +165,7 @@ class VirtualTime:
         while self._queue:
             stamped = self._queue.popleft()
             event = stamped.event
+            failpoints.reach("input.received")
             pipeline = self._runner.book.pipelines.get(getattr(event, "instrument", ""))
             quote = self._filter.before(event, pipeline)
             if quote is not None:

@@ -81,11 +81,12 @@ def _assert_one_order_per_intent(log: PostgresLog) -> None:
     placed: Counter[str] = Counter()
     for line in book.read_text().splitlines():
         for fact in json.loads(line.partition(" ")[2]).get("facts", ()):
-            command = fact.get("command") if isinstance(fact, dict) else None
-            if isinstance(command, dict) and command.get("type") == "PlaceOrder":
+            command = fact.get("item", {}).get("command", {})
+            if command.get("type") == "PlaceOrder":
                 placed[command["client_order_id"]] += 1
     assert all(count == 1 for count in placed.values()), placed
     assert set(placed) <= ours
+    assert len(placed) > 20
 
 
 def _type_the_readme(conninfo: str, place: Path) -> None:

@@ -1,0 +1,118 @@
+"""`python -m tests.torture`: kill and restart the real thing until something breaks; 1 if anything did.
+
+A report lists every bad case with the command that makes it happen again.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from oms.cli.output import Options, Output
+from tests.torture import campaign
+from tests.torture.case import Kill, Outcome
+
+ALL: Final = "all"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 1 if anything was lost, doubled, left naked or not proven."""
+    arguments = _parser().parse_args(words)
+    output = Output(Options(json=arguments.json is not None))
+    begun = time.monotonic()
+    report = {**_points(arguments, output), "seconds": 0.0}
+    report["seconds"] = round(time.monotonic() - begun, 1)
+    good = campaign.is_good(report)
+    text = json.dumps(report)
+    if arguments.json:
+        Path(arguments.json).write_text(text, encoding="utf-8")
+    elif arguments.json is not None:
+        output.finish(report, ok=good)
+    else:
+        output.message(text)
+    return 0 if good else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="oms torture", allow_abbrev=False, description=__doc__)
+    add = parser.add_argument
+    add("--points", type=_names, default=ALL, metavar="LIST", help="names separated by commas, or all")
+    add("--pairs", action="store_true", help="also every ordered pair of these points")
+    add("--chains", type=int, default=0, metavar="N", help="also N cases of three to eight deaths in a row")
+    add("--hits", type=int, default=3, metavar="N", help="passes of each single point to die at (default 3)")
+    add(
+        "--kill",
+        type=_kill,
+        action="append",
+        default=[],
+        metavar="POINT:NTH",
+        help="one case: these deaths in this order",
+    )
+    add("--seed", type=int, default=1, help="draws the passes to die at (default 1)")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="cases at a time (default: cores)")
+    add(
+        "--json",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="the report as one JSON object: last line, or FILE",
+    )
+    return parser
+
+
+def _points(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
+    names = arguments.points
+    with campaign.pg.empty_database() as conninfo:
+        first = campaign.clean(conninfo)
+    outcomes = campaign.run(
+        _cases(arguments, names, first.passed), arguments.workers, lambda one: _tell(output, one)
+    )
+    report = campaign.summary([first, *outcomes])
+    return {**report, "points_known": len(names), "failures": list(campaign.troubles([first, *outcomes]))}
+
+
+def _cases(
+    arguments: argparse.Namespace, names: tuple[str, ...], passed: dict[str, int]
+) -> Iterator[tuple[Kill, ...]]:
+    if arguments.kill:
+        return iter([tuple(arguments.kill)])
+    plans = [campaign.single(passed, names, arguments.hits, arguments.seed)]
+    if arguments.pairs:
+        plans.append(campaign.pairs(passed, names, arguments.seed))
+    plans.append(campaign.chains(passed, names, arguments.chains, arguments.seed))
+    return chain.from_iterable(plans)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    if text == ALL:
+        return campaign.all_points()
+    return tuple(map(_known, text.split(",")))
+
+
+def _kill(text: str) -> Kill:
+    point, _, nth = text.partition(":")
+    if not nth.isdecimal() or int(nth) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has to be POINT:NTH with NTH from 1 on")
+    return Kill(_known(point), int(nth))
+
+
+def _known(point: str) -> str:
+    if point not in campaign.all_points():
+        raise argparse.ArgumentTypeError(
+            f"there is no point {point!r}; known are {', '.join(campaign.all_points())}"
+        )
+    return point
+
+
+def _tell(output: Output, outcome: Outcome) -> None:
+    for text in campaign.troubles([outcome]):
+        output.message(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

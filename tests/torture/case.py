@@ -1,0 +1,155 @@
+"""One case: a broker that lives on, a writer that is killed again and again, and the verdict in the end."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from eventlog.failpoints import Plan
+from eventlog.postgres import PostgresLog
+from oms.brokers.simulated import process as broker_process
+from oms.brokers.simulated.remote import LinkLost, RemoteSimulatedBroker
+from tests.torture import judge, wires, writer
+from tests.torture.day import BROKER, wanted
+
+LIFE_SECONDS: Final = 60
+"""A writer that needs longer than this for its day hangs."""
+BROKER_SECONDS: Final = 20
+FAST: Final = Path("/dev/shm")
+"""Where a book may lie: no power is cut here, so that it need not wait for a disk."""
+
+
+class Kill(Struct, frozen=True):
+    """Die at the `nth` pass through a point."""
+
+    point: str
+    nth: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.point}:{self.nth}"
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How a case ended. `struck` are the kills that happened: a life may end before its point comes."""
+
+    kills: tuple[Kill, ...]
+    struck: int
+    verdict: judge.Verdict | None
+    failure: str = ""
+    passed: dict[str, int] = {}
+    seconds: float = 0.0
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Everything that must not be."""
+        found = self.verdict.findings if self.verdict is not None else ()
+        return (self.failure, *found) if self.failure else found
+
+
+def run(conninfo: str, account: str, kills: tuple[Kill, ...], *, migrate: bool = False) -> Outcome:
+    """Kill one writer after the other as told, let the last one end the day, judge what is left."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="oms-torture-", dir=FAST if FAST.is_dir() else None) as folder:
+        place = Path(folder)
+        desk = writer.Desk(conninfo, account, str(place / "socket"), str(place / "notes"), migrate)
+        with _broker(place):
+            struck, failure = _lives(desk, kills)
+            verdict = _judged(desk, place) if not failure else None
+        end = place / "notes.end"
+        passed = msgspec.json.decode(end.read_bytes())["passed"] if end.exists() else {}
+    return Outcome(
+        kills=kills,
+        struck=struck,
+        verdict=verdict,
+        failure=failure,
+        passed=passed,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _lives(desk: writer.Desk, kills: tuple[Kill, ...]) -> tuple[int, str]:
+    """(kills that struck, what went wrong): each kill is the end of one life, the last life has none."""
+    for struck, kill in enumerate((*kills, None)):
+        plan: Plan = wires.WirePlan(kill.point, kill.nth) if kill is not None else wires.WirePlan()
+        end = life(writer.run, desk, plan)
+        if end == 0:
+            return struck, ""
+        if end != -signal.SIGKILL or kill is None:
+            return struck, f"the writer after {struck} kills ended with {end}"
+    raise AssertionError("unreachable: the last life has no kill")
+
+
+def life(work: Callable[..., Any], *given: Any) -> int | str:
+    """Run a process to its end: its exit code, minus its signal, or "hangs"."""
+    pid = writer.fork(work, *given)
+    deadline = time.monotonic() + LIFE_SECONDS
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "hangs"
+
+
+@contextmanager
+def _broker(place: Path) -> Iterator[None]:
+    """The broker process of this case; it hears nothing of the writer's deaths but a line that breaks."""
+    words = ["--socket", str(place / "socket"), "--book", str(place / "book")]
+    words += ["--settings", msgspec.json.encode(BROKER).decode(), "--idle-seconds", str(LIFE_SECONDS)]
+    pid = writer.fork(broker_process.main, words)
+    try:
+        _wait_for(place / "socket")
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + BROKER_SECONDS
+    while time.monotonic() < deadline:
+        broker = RemoteSimulatedBroker(path)
+        try:
+            broker.dump()
+        except LinkLost:
+            time.sleep(0.005)
+        else:
+            return
+        finally:
+            broker.close()
+    raise TimeoutError("the broker process does not answer")
+
+
+def _judged(desk: writer.Desk, place: Path) -> judge.Verdict:
+    broker = RemoteSimulatedBroker(Path(desk.socket))
+    log = PostgresLog(desk.conninfo)
+    try:
+        return judge.judge(
+            judge.Evidence(
+                log=log,
+                account=desk.account,
+                book=broker.dump(),
+                placed=judge.placements(place / "book"),
+                acknowledged=judge.acknowledged(Path(desk.notes)),
+                live=msgspec.json.decode((place / "notes.end").read_bytes())["digest"],
+                wanted=wanted(),
+            )
+        )
+    finally:
+        log.close()
+        broker.close()
+
+
+def naked(outcome: Outcome) -> Decimal:
+    """Seconds without protection, all instruments together, as raw rows tell."""
+    return sum(outcome.verdict.naked.values(), Decimal(0)) if outcome.verdict is not None else Decimal(0)

@@ -1,0 +1,128 @@
+"""The process that is killed: the product's own writer over the day of `day.py`, from wherever its log ends.
+
+It notes every acknowledged head in a file of its own, which outlives it: what stands there may never be missing
+from the log again.
+"""
+
+import json
+import os
+import traceback
+from collections.abc import Callable
+from decimal import localcontext
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from eventlog import failpoints, schema
+from eventlog.envelope import Head, Snapshot
+from eventlog.postgres import PostgresLog
+from eventlog.processes import owner_text
+from oms.brokers.simulated.remote import RemoteSimulatedBroker
+from oms.config import Settings
+from oms.shell import runner as runners
+from oms.shell.opening import Identity, open_runner
+from oms.shell.runner import Committed, Runner
+from oms.shell.virtual import VirtualTime
+from oms.state.digest import digest
+from oms.values import CONTEXT
+from tests.torture import wires
+from tests.torture.day import DAY, START, tape
+
+SNAPSHOT_EVERY: Final = 150
+"""Inputs between two cached folds."""
+RENEW_SECONDS: Final = 0.02
+"""So often the lease is prolonged, so that a day of a second sees it."""
+
+
+class Desk(Struct, frozen=True):
+    """Where one case lives: its log, its broker, and the file of what was acknowledged."""
+
+    conninfo: str
+    account: str
+    socket: str
+    notes: str
+    migrate: bool = False
+
+
+def fork(work: Callable[..., Any], *given: Any) -> int:
+    """Run `work` in a process of its own and return its pid. It ends with 0, or with 70 after an exception."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        code = work(*given) or 0
+    except BaseException:  # noqa: BLE001 - the parent reads the exit code, a person the text.
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+    return 0
+
+
+def run(desk: Desk, plan: failpoints.Plan | None) -> int:
+    """One life of the writer: to the end of the day, or to the point of the plan."""
+    failpoints.arm(plan)
+    runners.RENEWAL_SECONDS = RENEW_SECONDS  # type: ignore[misc]
+    with localcontext(CONTEXT):
+        if desk.migrate:
+            schema.upgrade(desk.conninfo)
+        log = wires.Log(desk.conninfo, plan)
+        log.ensure_partitions(DAY, 2)
+        writer = open_runner(log, desk.account, Settings(), at=START, trading_day=DAY, who=identity(desk))
+        note = Notes(Path(desk.notes), writer)
+        _trade(log, writer, wires.Broker(Path(desk.socket), plan))
+        log.release(desk.account, owner_text())
+        state = writer.published
+        note.finish(digest(state.account, state.pipelines), plan)
+    return 0
+
+
+def identity(desk: Desk) -> Identity:
+    """Fixed, so that the ids of a case can be made again."""
+    return Identity(log_id=f"torture {desk.account}", code="torture", dependencies="torture")
+
+
+def _trade(log: PostgresLog, writer: Runner, broker: RemoteSimulatedBroker) -> None:
+    """As `oms demo` goes on: records the log may lack come again, their keys drop those it has."""
+    clock = VirtualTime(writer, broker)
+    clock.connect()
+    seen, done = broker.now, writer.now
+    for number, record in enumerate(tape()):
+        if record.logical_time >= done or record.logical_time <= START:
+            clock.feed(record, broker_sees=record.logical_time > seen or record.logical_time <= START)
+        if number % SNAPSHOT_EVERY == 0:
+            log.save_snapshot(cached(writer))
+    clock.flush()
+
+
+def cached(writer: Runner) -> Snapshot:
+    """The fold as it stands, under its digest."""
+    head, state = writer.head, writer.published
+    folded = bytes.fromhex(digest(state.account, state.pipelines))
+    return Snapshot(head.account, head.seq, head.chain, 1, folded, b"{}")
+
+
+class Notes:
+    """Appends each acknowledged head to a file, as an outside witness would."""
+
+    def __init__(self, path: Path, writer: Runner) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._writer = writer
+        self._last: Head | None = None
+        self._note(writer.head)
+        writer.observe(self._observe)
+
+    def _observe(self, committed: Committed) -> None:
+        if self._writer.head is not self._last:
+            self._note(self._writer.head)
+
+    def _note(self, head: Head) -> None:
+        self._last = head
+        os.write(self._file, f"{head.seq} {head.chain.hex()}\n".encode())
+
+    def finish(self, live: str, plan: failpoints.Plan | None) -> None:
+        """The digest of the state at the end of the day, and how often each point was passed."""
+        passed = dict(plan.passed) if plan is not None else {}
+        self._path.with_suffix(".end").write_text(json.dumps({"digest": live, "passed": passed}))
