@@ -1,6 +1,7 @@
 """What every test of this checkout shares."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,10 @@ settings.load_profile("steady")
 # A setting of the person who runs the tests must not change what they prove.
 for _name in [name for name in os.environ if name.startswith("OMS__")]:
     del os.environ[_name]
+
+# Started in the background by a shell, the run inherits an ignored interrupt, and so would every child of a test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
