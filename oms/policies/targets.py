@@ -44,6 +44,10 @@ def decide(view: View) -> Iterator[Event]:
         if not _is_wanted(view, trade):
             yield from retries.cancels(view, trade, live, policy=NAME, reason=_why_not(view, trade))
             continue
+        surplus = _surplus(live)
+        if surplus:
+            yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one target per tranche")
+            continue
         excess = sum((order.leaves for order in live), ZERO) - trade.held
         if excess > ZERO:
             yield from _shrink(view, trade, live, excess)
@@ -60,6 +64,19 @@ def next_due(view: View) -> Iterator[Micros]:
             if order.status is OrderStatus.REJECTED:
                 yield _retry_at(view, trade, order)
         yield from retries.cancel_dues(view, trade, view.live(trade.targets))
+
+
+def _surplus(live: list[Order]) -> list[Order]:
+    """Second targets of a tranche: one that was believed lost and came back is one too many (I46).
+
+    The one with an unanswered request stays, because it cannot be cancelled yet; else the newest.
+    """
+    kept: dict[int | None, Order] = {}
+    for order in live:
+        known = kept.get(order.rung)
+        if known is None or not known.is_pending:
+            kept[order.rung] = order
+    return [order for order in live if kept[order.rung] is not order]
 
 
 def _is_wanted(view: View, trade: Trade) -> bool:

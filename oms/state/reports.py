@@ -332,8 +332,13 @@ def unknown_to_broker(order: Order, event: OrderUnknown, now: Micros) -> Result:
         # Nothing goes by the id of the request: it had no effect. Of the order itself that says nothing.
         if event.asked_at_seq < request.seq:
             return order, ()
-        return replace(order, pending=requests.without(order, request)), ()
-    if _is_outdated(order, event.client_order_id) or event.asked_at_seq < order.placed_seq:
+        changed = replace(order, pending=requests.without(order, request))
+        if changed.pending or not changed.is_live:
+            return changed, ()
+        text = f"the broker knows nothing of the {request.kind.value.lower()}"
+        return changed, (anomaly(order, "request_lost", text, wants_query=True),)
+    # The id of a request that was answered meanwhile, or of terms that are history, says nothing of the order.
+    if event.client_order_id != order.wire_id or event.asked_at_seq < order.placed_seq:
         return order, ()
     if order.status not in LIVE_STATES:
         return order, ()

@@ -7,7 +7,18 @@ import pytest
 from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
 from oms.events.strategy import ExhaustionReported, TrailOnlyRequested
 from oms.values import OrderType, PositionSide, Role, Side
-from tests.answers import ack, bust, cancelled, confirmed, fill, in_position, refused, rejected, replaced
+from tests.answers import (
+    ack,
+    bust,
+    cancelled,
+    confirmed,
+    fill,
+    in_position,
+    refused,
+    rejected,
+    replaced,
+    unknown,
+)
 from tests.builders import NAME, STRATEGY, entry, settings
 from tests.given import Story, again, given, like, quote, wait
 
@@ -181,3 +192,13 @@ def test_shorts_take_profit_below() -> None:
         ("55", "98.00"),
     ]
     assert story.order(Role.TARGET).side is Side.BUY
+
+
+def test_gives_up_the_second_target_of_a_tranche() -> None:
+    # The first was unknown to the broker, so it was sent again; then the first appeared after all.
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.TARGET, nth=0), wait(1))
+    lost = story.pipeline.orders[story.trade.targets[0]]
+    assert [order.rung for order in story.pipeline.of(story.trade.targets)].count(lost.rung) == 2
+    story.when(ack(Role.TARGET, nth=0))
+    story.then_among(like(CancelRequested, client_order_id=lost.client_order_id))
+    assert not story.pipeline.safe_mode

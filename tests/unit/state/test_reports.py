@@ -341,11 +341,18 @@ def test_proven_rejection_is_doubted_before_it_is_taken_back() -> None:
 
 def test_unknown_id_of_a_request_says_nothing_of_the_order() -> None:
     story = given(accepted(), change(8), query()).when(unknown("Y"))
-    story.then(SUBMITTED, leaves=10, pending=[], alerts=[], quantity=D(10))
+    story.then(SUBMITTED, leaves=10, pending=[], queried=["request_lost"], quantity=D(10))
 
 
 def test_unknown_old_id_of_a_replaced_order_says_nothing() -> None:
     given(accepted(), change(8), replaced(8)).when(unknown("X")).then(SUBMITTED, leaves=8, alerts=[])
+
+
+@pytest.mark.parametrize("refused", ["Y", "X"])
+def test_unknown_id_of_an_answered_cancel_says_nothing_of_the_order(refused: str) -> None:
+    # The answer to a question about the cancel comes when the cancel has been refused already.
+    story = given(accepted(), cancel(), query(), cancel_rejected(refused)).when(unknown("Y"))
+    story.then(SUBMITTED, leaves=10, alerts=[])
 
 
 def test_answer_under_the_new_id_proves_the_replace() -> None:
