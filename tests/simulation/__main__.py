@@ -1,0 +1,106 @@
+"""`python -m tests.simulation`: seeded days with faults, every invariant checked after every step.
+
+--seeds N [--start S] [--days D] [--log memory|postgres] [--jobs J] [--json [FILE]]   play seeds
+--plan FILE                                                                            play a plan from a file
+--trace                                                                                tell one seed as a story
+--shrink                                                                               reduce the first failing plan
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.simulation import campaign, plan, shrinking
+from tests.simulation.campaign import Summary, Task
+from tests.simulation.planner import plan_of
+from tests.simulation.trace import storyteller
+from tests.simulation.world import World
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Play; 1 if an invariant was violated."""
+    arguments = _parser().parse_args(words)
+    print(f"seeds {arguments.start}..{arguments.start + arguments.seeds - 1}", file=sys.stderr, flush=True)
+    if arguments.trace:
+        return _trace(arguments)
+    tasks = _tasks(arguments)
+    summary = campaign.run(tasks, arguments.jobs)
+    if arguments.shrink and summary.violations:
+        _shrink(summary, tasks)
+    report = summary.report()
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(report), encoding="utf-8")
+    elif arguments.json is not None:
+        print(json.dumps(report))
+    else:
+        _show(report, arguments)
+    return 1 if summary.violations else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="oms simulate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")
+    parser.add_argument("--start", type=int, default=0, metavar="S", help="the first (0)")
+    parser.add_argument("--days", type=int, default=1, metavar="D", help="trading days of each (1)")
+    parser.add_argument(
+        "--log", choices=["memory", "postgres"], default="memory", help="where the log is kept"
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (1)")
+    parser.add_argument("--json", nargs="?", const="", metavar="FILE", help="one JSON object")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="play this plan instead of seeds")
+    parser.add_argument("--trace", action="store_true", help="tell the first seed as a story")
+    parser.add_argument("--shrink", action="store_true", help="reduce the first failing plan")
+    return parser
+
+
+def _tasks(arguments: argparse.Namespace) -> list[Task]:
+    if arguments.plan is not None:
+        found = plan.read(arguments.plan)
+        return [Task(found.seed, found.days, arguments.log, found)]
+    seeds = range(arguments.start, arguments.start + arguments.seeds)
+    return [Task(seed, arguments.days, arguments.log) for seed in seeds]
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    found = plan.read(arguments.plan) if arguments.plan else plan_of(arguments.start, arguments.days)
+    print(plan.to_text(found))
+    world = World(found)
+    world.listener = storyteller(print, lambda: world.today.open_at)
+    result = world.run()
+    for one in result.violations:
+        print(f"{one.invariant} is violated at step {one.step}: {one.text}")
+    books = {name: str(held) for name, held in world.oracle.positions.items()}
+    print(
+        f"the broker holds {books or 'nothing'}, cash {world.oracle.floor.ledger.cash}; digest {result.digest}"
+    )
+    return 1 if result.violations else 0
+
+
+def _shrink(summary: Summary, tasks: list[Task]) -> None:
+    first = summary.violations[0]
+    task = next(task for task in tasks if task.seed == first["seed"])
+    small = shrinking.shrink(task.plan or plan_of(task.seed, task.days), str(first["invariant"]))
+    path = campaign.keep(small, f"small-{first['invariant']}")
+    print(f"{len(small.faults)} faults and {len(small.wishes)} wishes are enough: {path}", file=sys.stderr)
+
+
+def _show(report: dict[str, object], arguments: argparse.Namespace) -> None:
+    violations = report["violations"]
+    assert isinstance(violations, list)
+    for one in violations:
+        print(f"seed {one['seed']}: {one['invariant']} at step {one['step']}: {one['text']}")
+        print(f"    python3 -m oms simulate --trace --plan {one['plan']}")
+    for name in ("seeds", "days", "steps", "fault_kinds", "faults_per_day", "invariants_checked"):
+        print(f"{name.replace('_', ' '):>24}  {report[name]}")
+    print(f"{'cells hit':>24}  {report['cells_hit']} of {report['cells_reachable']}")
+    print(f"{'days/minute/core':>24}  {report['days_per_minute_per_core']}")
+    print(f"{'digest':>24}  {report['digest']}")
+    print(f"{'violations':>24}  {len(violations)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

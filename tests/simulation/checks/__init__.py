@@ -1,0 +1,151 @@
+"""The checkers: every invariant after every step, at quiet points, at the end of a day and at the very end.
+
+An invariant is written against what the product says it knows (its published state and its log), against what was
+really sent, and against the oracle's books. Ids and wording: the design's list of invariants I01 to I88.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from oms.shell.runner import Committed, Runner
+from tests.simulation.checks import books, kill, log, market_orders, money, orders, protection  # noqa: F401
+from tests.simulation.checks.base import DAY, END, QUIET, STEP, TABLE, Scene
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["IDS", "Checks", "Violation"]
+
+IDS = tuple(sorted({row.invariant for row in TABLE}))
+"""Every invariant that is looked at."""
+
+
+class Violation(Struct, frozen=True):
+    """An invariant that does not hold: which, at which step (log position), at which time, and what was seen."""
+
+    invariant: str
+    step: int
+    at: int
+    text: str
+
+
+_BY_TIME = {when: [row for row in TABLE if row.when == when] for when in (STEP, QUIET, DAY, END)}
+
+
+class Checks:
+    """Watches one world. Stops at the first step that violates something."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.scene = Scene(world)
+        self.violations: list[Violation] = []
+        self.steps = 0
+        self.cells: Counter[tuple[str, str, str, str]] = Counter()
+        self.marks: Counter[str] = Counter()
+        self.healed_at: int | None = None
+        self._quiet_seq = 0
+
+    # The process
+
+    def booted(self, runner: Runner) -> None:
+        """A process has folded the log; its own opening inputs were durable before anybody watched."""
+        self.scene.account = runner.published.account
+        self.scene.pipelines = dict(runner.published.pipelines)
+        self.scene.before = {}
+        self.scene.memory["boots"] = self.scene.memory.get("boots", 0) + 1
+
+    def died(self) -> None:
+        """The process is gone; what it had only in memory counts for nothing."""
+        self.marks["process died"] += 1
+
+    def raised(self, error: Exception) -> None:
+        """The product raised what it never should."""
+        import traceback
+
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self.violate(
+            "RAISED", f"{type(error).__name__}: {error} ({where.name} in {where.filename.split('/')[-1]})"
+        )
+        if self.world.runner is not None:
+            self.world.die()
+
+    # When
+
+    def after_step(self, committed: Committed) -> None:
+        """A step is durable."""
+        scene, result = self.scene, committed.result
+        self.steps += 1
+        scene.committed = committed
+        scene.before = {name: scene.pipelines.get(name) for name in result.changed}
+        scene.pipelines.update(result.changed)
+        scene.account = result.account
+        self._run(STEP)
+
+    def between(self, at: int) -> None:
+        """Nothing is being stepped at this moment; it may be a quiet point."""
+        if self.is_quiet() and self._quiet_seq != self.scene.account.seq:
+            self._quiet_seq = self.scene.account.seq
+            self.marks["quiet point"] += 1
+            self._run(QUIET)
+
+    def is_quiet(self) -> bool:
+        """Whether no command is in flight, no message under way, no input unprocessed."""
+        world = self.world
+        runner = world.runner
+        if runner is None or world.desk.down or not world.desk.is_idle or world.log.is_away:
+            return False
+        if world.time is None or world.time._queue:
+            return False
+        if runner.head.seq != runner.book.account.seq or not self.scene.account.reconciled:
+            return False
+        return not any(
+            order.pending for pipeline in self.scene.pipelines.values() for order in _live(pipeline)
+        )
+
+    def at_day_end(self, *, is_last: bool) -> None:
+        """After the close of a day."""
+        if not self.violations:
+            self._run(DAY)
+
+    def at_end(self) -> None:
+        """The plan is over."""
+        self._run(END)
+
+    def _run(self, when: str) -> None:
+        if self.violations:
+            return
+        for row in _BY_TIME[when]:
+            for text in row.check(self.scene):
+                self.violate(row.invariant, text)
+
+    def violate(self, invariant: str, text: str) -> None:
+        """Note a violation."""
+        self.violations.append(Violation(invariant, self.scene.account.seq, self.world.clock, text))
+
+    def hit(self, kind: str) -> None:
+        """A fault struck now: note in which situation."""
+        phase = _phase(self.world)
+        found = {
+            (order.role.value if order.role else "EXTERNAL", order.status.value)
+            for pipeline in self.scene.pipelines.values()
+            for order in _live(pipeline)
+        }
+        for role, status in sorted(found) or [("NONE", "NONE")]:
+            self.cells[kind, role, status, phase] += 1
+
+
+def _live(pipeline):  # type: ignore[no-untyped-def]
+    for number in pipeline.open_trades:
+        for one in pipeline.trades[number].order_ids:
+            order = pipeline.orders[one]
+            if order.is_live:
+                yield order
+
+
+def _phase(world: "World") -> str:
+    left = (world.today.close_at - world.clock) // 1_000_000
+    if world.clock < world.today.open_at or left <= 0:
+        return "closed"
+    return "closing" if left <= 900 else "regular"

@@ -1,0 +1,104 @@
+"""The shape of a check, the table of all checks, and what they look at."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from oms.events.base import Event
+from oms.shell.runner import Committed
+from oms.state.account import Account
+from oms.state.order import Order
+from oms.state.pipeline import Pipeline
+from oms.state.trade import Trade
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+Check = Callable[["Scene"], Iterator[str]]
+"""Yields a sentence for everything that does not hold."""
+
+STEP, QUIET, DAY, END = "step", "quiet", "day end", "end"
+
+
+class Row(Struct, frozen=True):
+    """A check in the table: the invariant, when it is looked at, and how."""
+
+    invariant: str
+    when: str
+    check: Check
+
+
+TABLE: list[Row] = []
+
+
+def check(invariant: str, when: str = STEP) -> Callable[[Check], Check]:
+    """Enter a check into the table."""
+
+    def enter(one: Check) -> Check:
+        TABLE.append(Row(invariant, when, one))
+        return one
+
+    return enter
+
+
+class Scene:
+    """What a check may look at: the durable state after a step, the step itself, the link and the oracle."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.account = Account()
+        self.pipelines: dict[str, Pipeline] = {}
+        self.before: dict[str, Pipeline | None] = {}
+        self.committed: Committed | None = None
+        self.memory: dict[str, Any] = {}
+
+    @property
+    def events(self) -> list[Event]:
+        """The input of the step and all its decisions."""
+        assert self.committed is not None
+        return [one.event for one in self.committed.result.events]
+
+    @property
+    def input(self) -> Event:
+        """The input of the step."""
+        assert self.committed is not None
+        return self.committed.stamped.event
+
+    @property
+    def now(self) -> int:
+        """Logical time."""
+        return self.account.now
+
+    @property
+    def changed(self) -> list[Pipeline]:
+        """The pipelines that the step changed."""
+        assert self.committed is not None
+        return [self.pipelines[name] for name in self.committed.result.changed]
+
+    def decisions(self, *types: type[Event]) -> Iterator[Any]:
+        """The step's decisions of these types, with their log positions."""
+        assert self.committed is not None
+        for one in self.committed.result.events[1:]:
+            if isinstance(one.event, types):
+                yield one
+
+    def own(self, name: str, fresh: Any) -> Any:
+        """The memory of a check, made when it is asked for first."""
+        return self.memory.setdefault(name, fresh)
+
+    def moved(self, pipeline: Pipeline) -> Iterator[tuple[Order | None, Order]]:
+        """The orders of a pipeline that the step changed, as they were and as they are."""
+        before = self.before.get(pipeline.name)
+        if before is not None and before.orders is pipeline.orders:
+            return
+        for own, order in pipeline.orders.items():
+            old = before.orders.get(own) if before is not None else None
+            if old is not order:
+                yield old, order
+
+    def held(self) -> Iterator[tuple[Pipeline, Trade]]:
+        """Every open trade."""
+        for pipeline in self.pipelines.values():
+            for trade in pipeline.open():
+                yield pipeline, trade

@@ -1,0 +1,133 @@
+"""G and H. What really reached the broker, and agreement with its books."""
+
+from collections.abc import Iterator
+
+from oms.commands import PlaceOrder, adds_risk
+from oms.state.order import Order
+from oms.state.pipeline import Pipeline
+from oms.values import ZERO
+from tests.simulation.checks.base import DAY, END, QUIET, Scene, check
+from tests.simulation.oracle.messages import New
+
+POISON = ("wrong_side", "zero_quantity", "alias")
+"""Reports that contradict themselves: what is true then only a person can find out."""
+
+
+def is_poisoned(scene: Scene) -> bool:
+    """Whether the broker has lied in a way that its later words do not mend."""
+    return any(scene.world.oracle.floor.struck[kind] for kind in POISON)
+
+
+@check("I25", QUIET)
+def books_agree_when_quiet(scene: Scene) -> Iterator[str]:
+    """Position and working orders are the broker's own."""
+    if scene.world.desk.uncertain or is_poisoned(scene):
+        return
+    yield from _difference(scene)
+
+
+def _difference(scene: Scene) -> Iterator[str]:
+    floor = scene.world.oracle.floor
+    for name, pipeline in scene.pipelines.items():
+        if pipeline.position != floor.held(name):
+            yield f"{name}: the log says {pipeline.position}, the broker holds {floor.held(name)}"
+        yield from _orders(scene, pipeline)
+
+
+def _orders(scene: Scene, pipeline: Pipeline) -> Iterator[str]:
+    floor = scene.world.oracle.floor
+    for theirs in floor.orders.working(pipeline.name):
+        ours = pipeline.find(theirs.client_id, theirs.order_ids[-1])
+        if ours is None:
+            yield f"the broker works {theirs.client_id}, the log does not know it"
+        elif not ours.is_live or ours.leaves != theirs.leaves:
+            said = f"{ours.status.value} {ours.leaves}"
+            yield f"{theirs.client_id}: the broker works {theirs.leaves}, the log says {said}"
+        elif (ours.price_limit, ours.price_stop) != (theirs.limit, theirs.stop):
+            terms = f"{ours.price_limit}/{ours.price_stop}"
+            yield f"{theirs.client_id}: the broker has {theirs.limit}/{theirs.stop}, the log {terms}"
+    for trade in pipeline.open():
+        for order in pipeline.live(trade.order_ids):
+            yield from _known(scene, order)
+
+
+def _known(scene: Scene, order: Order) -> Iterator[str]:
+    theirs = scene.world.oracle.floor.orders.find(order.wire_id)
+    if theirs is None:
+        yield f"{order.client_order_id} ({order.status.value}) is not at the broker"
+    elif not theirs.is_open and order.leaves:
+        yield f"{order.client_order_id}: the log says {order.status.value}, the broker {theirs.status}"
+
+
+@check("I60")
+def what_was_sent_is_durable(scene: Scene) -> Iterator[str]:
+    """Every command on the wire is a decision in the log."""
+    sent = scene.world.desk.sent
+    seen = scene.own("I60", [0])
+    last = scene.world.store.last_seq(scene.world.runner.head.account) if scene.world.runner else 0
+    for _, command in sent[seen[0] :]:
+        if command.seq > last:
+            yield f"{type(command).__name__} {command.client_order_id} was sent before it was stored"
+    seen[0] = len(sent)
+
+
+@check("I61")
+def one_effect_per_intent(scene: Scene) -> Iterator[str]:
+    """No command reaches the wire twice, and no placement the broker twice."""
+    sent = scene.world.desk.sent
+    seen = scene.own("I61", [0, set()])
+    for _, command in sent[seen[0] :]:
+        if command.seq in seen[1] and isinstance(command, PlaceOrder):
+            yield f"the placement {command.client_order_id} was sent twice"
+        seen[1].add(command.seq)
+    seen[0] = len(sent)
+
+
+@check("I61", END)
+def one_order_per_id(scene: Scene) -> Iterator[str]:
+    """Judged by the broker: one order per id of ours."""
+    ids = [request.client_id for _, request in scene.world.desk.effects if isinstance(request, New)]
+    for one in sorted({one for one in ids if ids.count(one) > 1}) if len(ids) < 5000 else []:
+        yield f"{one} arrived twice"
+
+
+@check("I70")
+def no_risk_before_reconciliation(scene: Scene) -> Iterator[str]:
+    """Nothing that adds risk is decided before the books were compared."""
+    assert scene.committed is not None
+    if scene.account.reconciled and scene.account.connected:
+        return
+    for command in scene.committed.result.commands:
+        if adds_risk(command):
+            yield f"{command.client_order_id} adds risk before the books were compared"
+
+
+@check("I52", DAY)
+def flat_after_the_close(scene: Scene) -> Iterator[str]:
+    """After the forced close nothing is held, or an emergency says so."""
+    if scene.world.is_dead:
+        return
+    told = scene.memory.get("emergency", False)
+    for _, trade in scene.held():
+        if trade.held != ZERO and not told and "cannot_liquidate" not in trade.alerts:
+            yield f"trade {trade.trade_no} holds {trade.held} after the close and no emergency was declared"
+
+
+@check("I86", END)
+def everything_settles(scene: Scene) -> Iterator[str]:
+    """Faults stopped long ago: nothing is unknown, naked or held; the books agree."""
+    world = scene.world
+    if world.is_dead:
+        yield "the process is not running"
+        return
+    if is_poisoned(scene):
+        return
+    if not scene.account.reconciled or world.desk.down:
+        yield "not reconciled"
+    for pipeline, trade in scene.held():
+        for order in pipeline.live(trade.order_ids):
+            if order.pending:
+                yield f"{order.client_order_id} ({order.role}) is unresolved: {order.pending[0].kind.value}"
+        if trade.naked_since is not None:
+            yield f"trade {trade.trade_no} is naked"
+    yield from _difference(scene)

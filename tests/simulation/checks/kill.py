@@ -1,0 +1,54 @@
+"""I. Risk, kill and operation."""
+
+from collections.abc import Iterator
+
+from oms.commands import adds_risk
+from oms.events.decisions import Alerted, KillLevelRaised, OrderPlaced
+from oms.values import ZERO, Role, Severity
+from tests.simulation.checks.base import Scene, check
+
+
+@check("I73")
+def kill_level_only_rises(scene: Scene) -> Iterator[str]:
+    """Within a session the level never falls."""
+    last = scene.own("I73", [0])
+    if scene.account.kill_level < last[0]:
+        yield f"the kill level fell from {last[0]} to {scene.account.kill_level}"
+    last[0] = scene.account.kill_level
+
+
+@check("I74")
+def kill_adds_no_risk(scene: Scene) -> Iterator[str]:
+    """After K2 no command adds risk; after K1 no new trade begins."""
+    assert scene.committed is not None
+    if scene.account.kill_level < 2 or any(isinstance(one, KillLevelRaised) for one in scene.events):
+        return
+    for command in scene.committed.result.commands:
+        if adds_risk(command):
+            yield f"{command.client_order_id} adds risk at kill level {scene.account.kill_level}"
+
+
+@check("I75")
+def orders_stay_within_limits(scene: Scene) -> Iterator[str]:
+    """No order on its way is larger than the limits of size and value."""
+    gate = scene.account.settings.gate if scene.account.config_sha256 else None
+    for one in scene.decisions(OrderPlaced):
+        event = one.event
+        if gate is None or event.role is not Role.ENTRY:
+            continue
+        value = event.quantity * (event.price_limit or ZERO)
+        if event.quantity > gate.max_order_quantity or value > gate.max_order_value:
+            yield f"{event.client_order_id} is for {event.quantity}, {value}"
+
+
+@check("I76")
+def alerts_are_remembered(scene: Scene) -> Iterator[str]:
+    """(Bookkeeping of this checker) emergencies that were declared."""
+    for one in scene.events:
+        if isinstance(one, Alerted) and one.severity is Severity.EMERGENCY:
+            scene.memory["emergency"] = True
+        if isinstance(one, Alerted):
+            loud = scene.own("loud", [])
+            if one.severity is not Severity.INFO:
+                loud.append(one.code)
+    yield from ()

@@ -1,0 +1,363 @@
+"""D. Protection: stops, guard, exits. E, in part: entries and targets."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from oms.events.decisions import Alerted, CancelRequested, EntryAccepted, GuardArmed, OrderPlaced, StopMoved
+from oms.events.session import SessionOpened
+from oms.state.order import Order, PendingKind
+from oms.state.pipeline import Pipeline
+from oms.state.trade import Trade
+from oms.values import BUY_OF, MILLISECOND, SELL_OF, ZERO, OrderType, PositionSide, Role, TimeInForce
+from tests.simulation.checks.base import QUIET, Scene, check
+
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+def _working_stops(pipeline: Pipeline, trade: Trade) -> list[Order]:
+    return [order for order in pipeline.live(trade.stops) if order.order_type in STOPS]
+
+
+def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
+    """The closed list of protected states, computed apart from the product."""
+    settings, market, now = scene.account.settings, pipeline.market, scene.now
+    ack = settings.protection.ack_timeout_ms * MILLISECOND
+    held = trade.held
+    confirmed = sum((order.leaves for order in _working_stops(pipeline, trade) if order.is_confirmed), ZERO)
+    if held > ZERO and confirmed >= held:
+        return True
+    if market.is_halted:
+        return True
+    fresh = (
+        market.is_two_sided
+        and now - (market.quote_at or 0) <= settings.market_data.stale_quote_ms * MILLISECOND
+    )
+    guarded = trade.guard is not None and fresh
+    if guarded and any(
+        one.kind is not PendingKind.CANCEL and now < one.since + ack
+        for order in pipeline.live(trade.stops)
+        for one in order.pending
+    ):
+        return True
+    side = SELL_OF[trade.side] if held > ZERO else BUY_OF[trade.side]
+    exits = ZERO
+    for order in pipeline.live(trade.exits):
+        submit = order.pending_of(PendingKind.SUBMIT)
+        if order.side is side and (submit is None or now < submit.since + ack):
+            exits += order.leaves
+    return exits >= abs(held)
+
+
+@check("I31")
+def position_is_protected_or_told(scene: Scene) -> Iterator[str]:
+    """Held means protected by one of the listed means, or NAKED was alerted in the same step."""
+    assert scene.committed is not None
+    for name in scene.committed.result.decided:
+        pipeline = scene.pipelines[name]
+        for trade in pipeline.open():
+            if trade.held and trade.naked_since is None and not _is_protected(scene, pipeline, trade):
+                yield f"trade {trade.trade_no} holds {trade.held} without protection, and nobody was told"
+
+
+@check("I31", QUIET)
+def nakedness_ends(scene: Scene) -> Iterator[str]:
+    """A position does not stay naked: an exit is asked for within the budget."""
+    limit = scene.account.settings.protection
+    budget = (limit.resolve_timeout_ms + 2 * limit.ack_timeout_ms) * MILLISECOND
+    for pipeline, trade in scene.held():
+        if trade.naked_since is None or trade.close is not None or pipeline.market.is_halted:
+            continue
+        if scene.now - trade.naked_since > budget:
+            yield f"trade {trade.trade_no} is naked for {(scene.now - trade.naked_since) // 1000} ms without an exit"
+
+
+@check("I32", QUIET)
+def stop_covers_exactly(scene: Scene) -> Iterator[str]:
+    """At quiet the working stop is for the position, not more and not less."""
+    for pipeline, trade in scene.held():
+        live = _working_stops(pipeline, trade)
+        if trade.close is not None or pipeline.market.is_halted or trade.held <= ZERO:
+            continue
+        total = sum((order.leaves for order in live), ZERO)
+        if live and total != trade.held and not _excused(scene, live):
+            yield f"trade {trade.trade_no} holds {trade.held}, its stops {total}"
+
+
+def _excused(scene: Scene, live: list[Order]) -> bool:
+    """A stop that was elected, has begun to fill, or that the broker refuses to change."""
+    return any(
+        order.triggered_at is not None or order.filled or order.refusals or order.missing for order in live
+    )
+
+
+@check("I33")
+def one_stop_at_a_time(scene: Scene) -> Iterator[str]:
+    """At most two stops in a replacement, one otherwise; ours that nobody is giving up."""
+    for pipeline in scene.changed:
+        for trade in pipeline.open():
+            live = [
+                order
+                for order in _working_stops(pipeline, trade)
+                if order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+            ]
+            if len(live) > 1 and not pipeline.safe_mode:
+                yield f"trade {trade.trade_no} has {len(live)} live stops"
+
+
+@check("I34")
+def stops_stand_alone(scene: Scene) -> Iterator[str]:
+    """No order of ours belongs to a group: the event has no field for one."""
+    for one in scene.decisions(OrderPlaced):
+        if {"group", "oca", "oco", "parent"} & set(one.event.__struct_fields__):
+            yield f"{one.event.client_order_id} names a group"
+
+
+@check("I35")
+def stops_outlive_the_session(scene: Scene) -> Iterator[str]:
+    """Stops are good till cancelled."""
+    for one in scene.decisions(OrderPlaced):
+        if one.event.role is Role.STOP and one.event.time_in_force is not TimeInForce.GTC:
+            yield f"stop {one.event.client_order_id} is {one.event.time_in_force.value}"
+
+
+@check("I36")
+def stops_never_loosen(scene: Scene) -> Iterator[str]:
+    """The effective level never moves away from the market, restarts included."""
+    best = scene.own("I36", {})
+    for one in scene.decisions(StopMoved):
+        trade = scene.pipelines[one.event.instrument].trades[one.event.trade_no]
+        before = best.get(trade.trade_no)
+        worse = before is not None and (
+            one.event.level < before if trade.side is PositionSide.LONG else one.event.level > before
+        )
+        if worse:
+            yield f"trade {trade.trade_no}: the stop went from {before} to {one.event.level}"
+        best[trade.trade_no] = one.event.level
+
+
+@check("I37")
+def stop_is_finite(scene: Scene) -> Iterator[str]:
+    """The effective stop is a finite, positive price."""
+    for one in scene.decisions(StopMoved, GuardArmed):
+        level: Decimal = one.event.level
+        if not level.is_finite() or level <= ZERO:
+            yield f"a stop level of {level}"
+
+
+@check("I38")
+def stops_are_not_through_the_market(scene: Scene) -> Iterator[str]:
+    """A stop is sent only if a fresh quote is not at or through it."""
+    for one in scene.decisions(OrderPlaced):
+        event = one.event
+        if event.role is not Role.STOP:
+            continue
+        pipeline = scene.pipelines[event.instrument]
+        market = pipeline.market
+        stale = scene.account.settings.market_data.stale_quote_ms * MILLISECOND
+        if not market.is_fresh(scene.now, stale):
+            continue
+        price = market.exit_price(event.side)
+        trade = pipeline.trades[event.trade_no]
+        through = price <= event.price_stop if trade.side is PositionSide.LONG else price >= event.price_stop
+        if through:
+            yield f"a stop at {event.price_stop} was sent with the market at {price}"
+
+
+@check("I39")
+def stop_limits_lie_beyond(scene: Scene) -> Iterator[str]:
+    """The limit of a stop-limit lies beyond its trigger, toward a fill, on the tick."""
+    for one in scene.decisions(OrderPlaced):
+        event = one.event
+        if event.order_type is not OrderType.STOP_LIMIT:
+            continue
+        tick = scene.pipelines[event.instrument].instrument.tick
+        beyond = (
+            event.price_limit <= event.price_stop
+            if event.side.value == "SELL"
+            else (event.price_limit >= event.price_stop)
+        )
+        if not beyond or event.price_limit % tick or event.price_stop % tick:
+            yield f"stop {event.price_stop} with limit {event.price_limit}"
+
+
+@check("I40", QUIET)
+def flat_leaves_no_orders(scene: Scene) -> Iterator[str]:
+    """Nothing held means no reducing order is live, after the time for cleaning up."""
+    grace = scene.account.settings.protection.cleanup_ms * MILLISECOND
+    for pipeline, trade in scene.held():
+        if trade.held != ZERO:
+            continue
+        for order in pipeline.live((*trade.stops, *trade.targets, *trade.exits)):
+            fills = [one.at for other in pipeline.of(trade.order_ids) for one in other.executions]
+            since = max([*fills, order.placed_at, order.requested_at])
+            if scene.now - since > grace + 2_000_000 and not order.refusals:
+                yield f"trade {trade.trade_no} is flat and {order.client_order_id} ({order.role}) still works"
+
+
+@check("I43")
+def partial_stop_is_an_emergency(scene: Scene) -> Iterator[str]:
+    """A stop that fills in part: in the same step its targets are cancelled and the rest is closed."""
+    for pipeline in scene.changed:
+        for old, order in scene.moved(pipeline):
+            began = order.filled > ZERO and (old is None or old.filled == ZERO)
+            if order.role is not Role.STOP or not began or order.leaves == ZERO or pipeline.market.is_halted:
+                continue
+            if order.order_type is not OrderType.STOP_LIMIT:
+                continue
+            trade = pipeline.trades[order.trade_no or 0]
+            if trade.held > ZERO and trade.close is None:
+                yield f"stop {order.client_order_id} filled in part and trade {trade.trade_no} is not being closed"
+            waiting = [
+                one
+                for one in pipeline.live(trade.targets)
+                if not one.pending and not one.refusals and trade.held > ZERO
+            ]
+            if waiting:
+                yield f"stop {order.client_order_id} filled in part beside target {waiting[0].client_order_id}"
+
+
+@check("I44")
+def lost_stops_are_told(scene: Scene) -> Iterator[str]:
+    """A stop that is refused or vanishes is told in the same step."""
+    for pipeline in scene.changed:
+        for old, order in scene.moved(pipeline):
+            if order.role is not Role.STOP or old is None or old.status is order.status:
+                continue
+            unasked = (
+                order.status.value == "CANCELED"
+                and order.cancel_cause is not None
+                and (order.cancel_cause.value == "UNSOLICITED" and not any(one.ours for one in old.pending))
+            )
+            if order.status.value != "REJECTED" and not unasked:
+                continue
+            trade = pipeline.trades[order.trade_no or 0]
+            told = any(isinstance(one, Alerted) for one in scene.events)
+            known = set(trade.alerts) & {"stop_rejected", "unprotected"}
+            if trade.held > ZERO and not told and not known:
+                yield f"stop {order.client_order_id} is {order.status.value} and nobody was told"
+
+
+@check("I45")
+def one_entry_at_a_time(scene: Scene) -> Iterator[str]:
+    """At most one live entry per pipeline."""
+    for pipeline in scene.changed:
+        live = [
+            order
+            for trade in pipeline.open()
+            for order in pipeline.live(trade.entries)
+            if order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+        ]
+        if len(live) > 1:
+            yield f"{pipeline.name} has {len(live)} live entries"
+
+
+@check("I46")
+def targets_within_the_position(scene: Scene) -> Iterator[str]:
+    """Targets sell no more than is held, one per tranche; what is being given up does not count."""
+    for pipeline in scene.changed:
+        for trade in pipeline.open():
+            live = [
+                order for order in pipeline.live(trade.targets) if not order.pending and not order.refusals
+            ]
+            rungs = [order.rung for order in live]
+            if len(rungs) != len(set(rungs)):
+                yield f"trade {trade.trade_no} has two targets of one tranche"
+            total = sum((order.leaves for order in live), ZERO)
+            if trade.held > ZERO and trade.close is None and total > trade.held:
+                yield f"trade {trade.trade_no}: targets for {total}, held {trade.held}"
+
+
+@check("I47")
+def tranches_are_whole(scene: Scene) -> Iterator[str]:
+    """Tranche quantities are positive whole lots."""
+    for one in scene.decisions(OrderPlaced):
+        lot = scene.pipelines[one.event.instrument].instrument.lot
+        if one.event.quantity <= ZERO or one.event.quantity % lot:
+            yield f"{one.event.role.value} order for {one.event.quantity}"
+
+
+@check("I48", QUIET)
+def trail_only_has_no_targets(scene: Scene) -> Iterator[str]:
+    """After TRAIL_ONLY no target lives once the cancels are confirmed."""
+    for pipeline, trade in scene.held():
+        for order in pipeline.live(trade.targets):
+            if trade.trail_only and not order.refusals:
+                yield f"trade {trade.trade_no} trails and target {order.client_order_id} lives"
+
+
+@check("I49")
+def entries_stay_in_the_zone(scene: Scene) -> Iterator[str]:
+    """The limit never passes the zone maximum, and cycles are bounded."""
+    from oms.events.decisions import ReplaceRequested
+
+    for one in scene.decisions(OrderPlaced, ReplaceRequested):
+        event = one.event
+        pipeline = scene.pipelines[event.instrument]
+        order = pipeline.orders[event.client_order_id]
+        if order.role is not Role.ENTRY or event.price_limit is None:
+            continue
+        trade = pipeline.trades[event.trade_no]
+        over = (
+            event.price_limit > trade.zone_max
+            if trade.side is PositionSide.LONG
+            else (event.price_limit < trade.zone_max)
+        )
+        if over:
+            yield f"entry of trade {trade.trade_no} at {event.price_limit}, the zone ends at {trade.zone_max}"
+        if order.cycles > scene.account.settings.entry.max_cycles:
+            yield f"entry of trade {trade.trade_no} is in cycle {order.cycles}"
+
+
+@check("I51")
+def no_entry_at_the_wrong_time(scene: Scene) -> Iterator[str]:
+    """No entry in the forced-close window, under a kill, unreconciled, paused or halted."""
+    account = scene.account
+    for one in scene.decisions(EntryAccepted):
+        pipeline = scene.pipelines[one.event.instrument]
+        close_at = pipeline.market.close_at
+        start = account.settings.forced_close.start_before_close_ms * MILLISECOND
+        if close_at is not None and scene.now >= close_at - start:
+            yield f"an entry was accepted {(close_at - scene.now) // 1000} ms before the close"
+        if account.kill_level or account.paused or not account.reconciled or pipeline.market.is_halted:
+            yield "an entry was accepted in kill, pause, halt or before reconciliation"
+
+
+@check("I30")
+def new_cycles_begin_flat(scene: Scene) -> Iterator[str]:
+    """A new trade needs the former one flat and nothing of it alive."""
+    for one in scene.decisions(EntryAccepted):
+        before = scene.before.get(one.event.instrument)
+        if before is None:
+            continue
+        if before.position != ZERO or any(
+            order.is_live for order in before.orders.values() if not order.is_external
+        ):
+            yield f"trade {one.event.trade_no} begins with {before.position} held or orders alive"
+
+
+@check("I54")
+def entry_rest_is_given_up(scene: Scene) -> Iterator[str]:
+    """The rest of an entry is cancelled no later than 30 s after its first fill (when something looks)."""
+    assert scene.committed is not None
+    for name in scene.committed.result.decided:
+        pipeline = scene.pipelines[name]
+        for trade in pipeline.open():
+            limit = scene.account.configs[trade.config_sha256].entry.partial_rest_ms * MILLISECOND
+            for order in pipeline.live(trade.entries):
+                late = order.first_fill_at is not None and scene.now - order.first_fill_at >= limit
+                if late and not order.pending and not order.refusals:
+                    since = (scene.now - (order.first_fill_at or 0)) // 1000
+                    yield f"entry {order.client_order_id} still works {since} ms after its fill"
+
+
+@check("I53")
+def sessions_are_known(scene: Scene) -> Iterator[str]:
+    """Pre-market rules need a session: its times are in order."""
+    event = scene.input
+    if isinstance(event, SessionOpened) and event.close_at is not None and not event.open_at < event.close_at:
+        yield f"a session from {event.open_at} to {event.close_at}"
+
+
+def asked_to_cancel(scene: Scene) -> set[str]:
+    """Orders whose cancel this step decided."""
+    return {one.event.client_order_id for one in scene.decisions(CancelRequested)}

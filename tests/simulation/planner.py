@@ -1,0 +1,270 @@
+"""From a seed to a plan. Every purpose has its own random stream, so that one kind of fault does not shift another.
+
+Swarm: each seed takes a random subset of fault kinds at random strength. One seed in ten has none, on a calm market,
+and must end without an alert; one in twenty is extreme.
+"""
+
+from random import Random
+
+from tests.simulation.plan import Fault, Plan, Wish
+
+DAYS = ("2026-03-09", "2026-03-09", "2026-03-10", "2026-06-17", "2026-11-27", "2026-11-24")
+"""First days: the Monday after the clocks change, plain days, a half day, the days before a holiday."""
+SYMBOLS = ("AAA", "BBB", "CCC")
+MINUTE = 60_000
+CLOSE = 390 * MINUTE
+HALF = 210 * MINUTE
+
+Row = tuple[str, tuple[str, ...], tuple[int, ...], tuple[int, ...]]
+"""(kind, occasions, ms to choose from, quantity to choose from)"""
+
+COUNTED: tuple[Row, ...] = (
+    # The broker decides otherwise.
+    ("reject", ("new", "new:STOP", "new:LIMIT", "new:MARKET", "amend", "cancel"), (0,), (0,)),
+    ("slow_ack", ("new", "new:STOP"), (300, 1500, 4000, 12_000), (0,)),
+    ("cancel_unasked", ("new", "new:STOP", "new:LIMIT"), (5, 800, 15_000, 90_000), (0,)),
+    ("half", ("amend",), (0,), (0,)),
+    ("race_fill", ("cancel",), (0,), (0,)),
+    ("race_part", ("cancel",), (0,), (0,)),
+    ("late_fill", ("cancel",), (1, 50, 900, 20_000), (0, 1)),
+    ("no_fill", ("elected",), (2000, 7000, 20_000), (0,)),
+    ("bust", ("trade", "trade:STOP_LIMIT", "trade:LIMIT"), (10, 900, 40_000), (0,)),
+    ("correct_price", ("trade",), (10, 5000), (1, 3)),
+    ("correct_quantity", ("trade",), (10, 5000), (0,)),
+    ("early_status", ("trade",), (5, 400, 3000), (0,)),
+    ("no_answer", ("ask", "books"), (0,), (0,)),
+    ("incomplete", ("books",), (0,), (0,)),
+    # The link.
+    (
+        "copy_message",
+        ("in:trade", "in:accepted", "in:canceled", "in:replaced", "in:any", "in:status", "in:busted"),
+        (0,),
+        (1, 2, 7, 50),
+    ),
+    (
+        "lose_message",
+        ("in:trade", "in:accepted", "in:canceled", "in:replaced", "in:rejected", "in:triggered", "in:any"),
+        (0,),
+        (0,),
+    ),
+    (
+        "late_message",
+        ("in:trade", "in:accepted", "in:canceled", "in:any", "in:books"),
+        (40, 900, 6000, 120_000),
+        (0,),
+    ),
+    ("swap_messages", ("in:trade", "in:accepted", "in:canceled", "in:any", "in:busted"), (0,), (0,)),
+    ("lose_request", ("out:new", "out:amend", "out:cancel", "out:new:STOP", "out:any"), (0,), (0,)),
+    (
+        "late_request",
+        ("out:new", "out:amend", "out:cancel", "out:new:STOP", "out:new:ENTRY"),
+        (900, 5000, 600_000),
+        (0,),
+    ),
+    ("fail_unsent", ("out:new", "out:amend", "out:cancel", "out:new:STOP"), (0,), (0,)),
+    ("fail_unknown", ("out:new", "out:amend", "out:cancel", "out:new:STOP"), (0,), (0,)),
+    ("raise_sent", ("out:any", "out:new"), (0,), (0,)),
+    # The process and the log.
+    ("crash", ("send", "sent", "deliver"), (0,), (0,)),
+    ("crash_before", ("append",), (0,), (0,)),
+    ("crash_after", ("append",), (0,), (0,)),
+    ("log_away", ("append",), (300, 3000, 15_000), (0,)),
+    ("log_unknown", ("append",), (0, 300, 3000), (0,)),
+)
+EVIL: tuple[Row, ...] = (
+    ("overfill", ("trade", "trade:LIMIT", "trade:STOP_LIMIT"), (0,), (1, 7)),
+    ("wrong_side", ("trade",), (0,), (0,)),
+    ("zero_quantity", ("trade",), (0,), (0,)),
+    ("alias", ("trade",), (0,), (0,)),
+)
+TIMED: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = (
+    ("silence", (2000, 6000, 40_000), (0,)),
+    ("crossed", (1500, 20_000), (0,)),
+    ("one_sided", (1500, 20_000), (0,)),
+    ("wide", (1500, 20_000), (0,)),
+    ("frozen", (5000, 60_000), (0,)),
+    ("late_quotes", (5000, 60_000), (0,)),
+    ("gap", (0,), (-180, -60, 60, 180)),
+    ("spike", (0,), (-300, 300)),
+    ("halt", (3000, 60_000, 300_000), (0,)),
+    ("cut", (400, 5000, 60_000), (0,)),
+    ("cut_losing", (400, 5000, 60_000), (0,)),
+    ("clog", (3000, 30_000), (0,)),
+    ("kill_process", (0, 3000, 60_000), (0,)),
+    ("stall", (1500, 12_000, 90_000), (0,)),
+    ("hand_trade", (0,), (-40, -7, 7, 40)),
+    ("hand_cancel_stop", (0,), (0,)),
+    ("venue_cancels_all", (0,), (0,)),
+    ("pause", (60_000,), (0,)),
+    ("flat", (0,), (0,)),
+    ("close", (0,), (0,)),
+    ("cancel_entry", (0,), (0,)),
+    ("kill1", (0,), (0,)),
+    ("kill2", (0,), (0,)),
+    ("kill3", (0,), (0,)),
+)
+RARE = {"kill1", "kill2", "kill3", "venue_cancels_all", "flat"}
+"""At most one of these in a plan, and seldom: afterwards little happens."""
+SPREAD = {
+    "append": 900,
+    "send": 120,
+    "sent": 120,
+    "deliver": 600,
+    "in:any": 500,
+    "in:status": 200,
+    "out:any": 120,
+}
+"""How far the number of an occasion may reach; elsewhere 25."""
+
+KINDS = tuple(sorted({row[0] for row in (*COUNTED, *EVIL)} | {row[0] for row in TIMED}))
+
+
+def plan_of(seed: int, days: int = 1) -> Plan:
+    """The plan of a seed."""
+    shape = Random(f"shape|{seed}")
+    calm = seed % 10 == 0
+    extreme = not calm and seed % 20 == 1
+    first = shape.choice(DAYS)
+    close = HALF if first == "2026-11-27" and days == 1 else CLOSE
+    personality = (
+        "plain" if calm else shape.choice(["plain", "ibkr", "alpaca", "binance", "bybit", "fix", "evil"])
+    )
+    symbols = SYMBOLS[: 1 if calm else shape.choice([1, 1, 1, 2, 3])]
+    wishes = tuple(one for day in range(days) for one in _wishes(seed, day, symbols, close, calm=calm))
+    faults: tuple[Fault, ...] = ()
+    if not calm:
+        kinds = _swarm(seed, personality)
+        strength = 6 if extreme else shape.choice([1, 2, 3])
+        faults = _faults(seed, kinds, strength, days, close, wishes)
+    heal = close - shape.choice([45, 45, 25, 8]) * MINUTE
+    return Plan(
+        seed=seed,
+        first_day=first,
+        days=days,
+        personality=personality,
+        switches={} if calm else _switches(seed),
+        settings=_settings(seed, calm=calm),
+        symbols=symbols,
+        heal_at=heal,
+        calm=calm,
+        wishes=wishes,
+        faults=faults,
+    )
+
+
+def _settings(seed: int, *, calm: bool) -> dict[str, str | int | bool]:
+    chance = Random(f"settings|{seed}")
+    found: dict[str, str | int | bool] = {}
+    if calm:
+        return found
+    if chance.random() < 0.3:
+        found["stop.type"] = "stop_market"
+    if chance.random() < 0.2:
+        found["forced_close.mode"] = "market"
+    if chance.random() < 0.2:
+        found["halt.exit_on_resume"] = "always"
+    if chance.random() < 0.1:
+        found["protection.on_exhausted"] = "kill_switch"
+    return found
+
+
+def _switches(seed: int) -> dict[str, bool | int | str | None]:
+    """Now and then a broker that no name stands for."""
+    chance = Random(f"switches|{seed}")
+    found: dict[str, bool | int | str | None] = {}
+    if chance.random() < 0.15:
+        found["cancels_after_disconnect_ms"] = chance.choice([3000, 10_000])
+    if chance.random() < 0.15:
+        found["amends_kind"] = False
+    if chance.random() < 0.1:
+        found["amends_stops"] = False
+    if chance.random() < 0.1:
+        found["totals_in_trades"] = False
+    if chance.random() < 0.1:
+        found["reports_trigger"] = False
+    if chance.random() < 0.1:
+        found["copies_of_statuses"] = 3
+    return found
+
+
+def _wishes(seed: int, day: int, symbols: tuple[str, ...], close: int, *, calm: bool) -> list[Wish]:
+    """Three to twelve trade cycles of a day: an entry, then after some minutes its end."""
+    chance = Random(f"workload|{seed}|{day}")
+    found: list[Wish] = []
+    for symbol in symbols:
+        at = chance.randint(2, 12) * MINUTE
+        for _ in range(chance.randint(3, 12) // len(symbols) + 1):
+            if at > close - 12 * MINUTE:
+                break
+            risk = chance.choice([8, 15, 30, 60, 120])
+            found.append(
+                Wish(
+                    day=day,
+                    at=at + chance.randint(0, 59_999),
+                    symbol=symbol,
+                    side=chance.choice(["LONG", "SHORT"]),
+                    quantity=chance.choice([1, 3, 10, 60, 100, 250, 400]),
+                    risk=120 if calm else risk,
+                    zone=chance.choice([4, 10, 25]),
+                    key=chance.choice([0, 0, risk // 2 + 1]),
+                    off=0 if calm else chance.choice([0, 0, 2, -20]),
+                )
+            )
+            stay = chance.randint(1, 9) * MINUTE
+            if chance.random() < 0.15:
+                what = chance.choice(["trail_only", "exhaustion"])
+                found.append(Wish(what=what, day=day, at=at + stay // 2, symbol=symbol))
+            if calm or chance.random() < 0.8:
+                found.append(Wish(what="leave", day=day, at=at + stay + MINUTE, symbol=symbol))
+            at += stay + chance.randint(3, 40) * MINUTE
+    return found
+
+
+def _swarm(seed: int, personality: str) -> set[str]:
+    chance = Random(f"swarm|{seed}")
+    names = [row[0] for row in COUNTED] + [row[0] for row in TIMED if row[0] not in RARE]
+    if personality == "evil":
+        names += [row[0] for row in EVIL]
+    share = chance.choice([0.05, 0.15, 0.3, 0.6])
+    kinds = {name for name in names if chance.random() < share}
+    if chance.random() < 0.12:
+        kinds.add(chance.choice(sorted(RARE)))
+    return kinds or {chance.choice(names)}
+
+
+def _faults(
+    seed: int, kinds: set[str], strength: int, days: int, close: int, wishes: tuple[Wish, ...]
+) -> tuple[Fault, ...]:
+    found: list[Fault] = []
+    for kind, occasions, times, quantities in (*COUNTED, *EVIL):
+        chance = Random(f"faults|{seed}|{kind}")
+        if kind in kinds:
+            for _ in range(chance.randint(1, 4) * strength * days):
+                on = chance.choice(occasions)
+                nth = chance.randint(1, SPREAD.get(on, 25) * days)
+                found.append(
+                    Fault(
+                        kind=kind, on=on, nth=nth, ms=chance.choice(times), quantity=chance.choice(quantities)
+                    )
+                )
+    entries = [one for one in wishes if one.what == "enter"]
+    for kind, times, quantities in TIMED:
+        chance = Random(f"faults|{seed}|{kind}")
+        if kind not in kinds:
+            continue
+        for _ in range(1 if kind in RARE else chance.randint(1, 3) * strength * days):
+            # Mostly while something is going on.
+            near = chance.choice(entries) if entries and chance.random() < 0.85 else None
+            day = near.day if near else chance.randrange(days)
+            at = near.at + chance.randint(0, 4 * MINUTE) if near else chance.randint(0, close)
+            found.append(
+                Fault(
+                    kind=kind,
+                    day=day,
+                    at=at,
+                    ms=chance.choice(times),
+                    quantity=chance.choice(quantities),
+                    symbol=near.symbol if near else "",
+                )
+            )
+    return tuple(found)

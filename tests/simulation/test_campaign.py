@@ -1,0 +1,85 @@
+"""A hundred seeds in every run, the kept plans, and the gates: same seed same log, whatever the hash seed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.simulation import campaign, plan, shrinking
+from tests.simulation.campaign import Task
+from tests.simulation.planner import plan_of
+from tests.simulation.world import World
+
+SEEDS = 100
+PARTS = 4
+REGRESSIONS = sorted((ROOT / "tests" / "simulation" / "regressions").glob("*.json"))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_seeds_violate_nothing(part: int) -> None:
+    summary = campaign.run(Task(seed, 1, "memory") for seed in range(part, SEEDS, PARTS))
+    assert summary.violations == []
+    assert summary.report()["days"] == SEEDS // PARTS
+
+
+@pytest.mark.parametrize("path", REGRESSIONS, ids=[path.stem for path in REGRESSIONS])
+def test_kept_plan_violates_nothing(path: Path) -> None:
+    assert World(plan.read(path)).run().violations == []
+
+
+def test_several_days_violate_nothing() -> None:
+    summary = campaign.run([Task(7, 3, "memory"), Task(21, 3, "memory")])
+    assert summary.violations == []
+
+
+def test_seed_gives_the_same_log_under_two_hash_seeds() -> None:
+    digests = set()
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seeds", "4", "--start", "41", "--json"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        digests.add(json.loads(done.stdout.splitlines()[-1])["digest"])
+    assert len(digests) == 1
+
+
+def test_calm_seed_ends_without_an_alert() -> None:
+    for seed in (0, 10, 20):
+        world = World(plan_of(seed))
+        result = world.run()
+        assert result.violations == []
+        assert not result.struck
+        assert world.checks.scene.memory.get("loud", []) == []
+        assert world.oracle.floor.executions
+
+
+def test_plan_survives_its_file(tmp_path: Path) -> None:
+    for seed in range(12):
+        before = plan_of(seed)
+        plan.write(before, tmp_path / "plan.json")
+        assert plan.read(tmp_path / "plan.json") == before
+
+
+def test_leaving_a_kind_of_fault_out_does_not_move_the_others() -> None:
+    full = plan_of(1)
+    assert plan_of(1) == full
+    by_kind = {fault.kind: [one for one in full.faults if one.kind == fault.kind] for fault in full.faults}
+    assert len(by_kind) > 3
+    assert full.wishes == plan_of(1, 1).wishes
+
+
+def test_reduction_keeps_what_is_needed() -> None:
+    def fails(items: list[int]) -> bool:
+        return {3, 17} <= set(items)
+
+    kept = shrinking.reduced(list(range(40)), fails, shrinking._Budget(200))
+    assert kept == [3, 17]
