@@ -47,7 +47,8 @@ class PostgresLog:
     ) -> None:
         self._conninfo = conninfo
         self._lease_ttl_s = lease_ttl_s
-        self._patience_s = patience_s
+        self.patience_s = patience_s
+        """How long to wait for a server that was there; may be changed at any time."""
         self._lock = threading.RLock()
         self._prepared: dict[Shape, bytes] = {}
         self._closed = False
@@ -89,7 +90,7 @@ class PostgresLog:
             raise DatabaseAway("this log object was closed")
         if self._connection.closed or self._connection.broken:
             self._connection.close()
-            self._connection = self._connect(self._patience_s)
+            self._connection = self._connect(self.patience_s)
         return self._connection
 
     def _repeatable(self, account: str, work: Callable[[Connection], T]) -> T:
@@ -162,7 +163,7 @@ class PostgresLog:
             return self._append(batch)
 
     def _append(self, batch: Batch) -> Head:
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self.patience_s
         failures = 0
         while True:
             try:

@@ -181,8 +181,9 @@ class _Step:
             return
         if name is not None and self.pipeline(name) is None:
             self.refuse_unknown(event)
-        if isinstance(event, broker.DuplicateConflict | broker.UnparsedFrame):
-            self.record(alerts.of_evidence(event), None)
+        alert = alerts.of_account(event)
+        if alert is not None:
+            self.record(alert, None)
         touched = [*due, *addressed]
         if isinstance(event, operator.OperatorCommanded) and name is None:
             for decision in kill_switch.decide_account(self.account, event):

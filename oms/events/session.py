@@ -15,6 +15,14 @@ class VenueStatus(Enum):
     HALTED = "HALTED"
 
 
+class LogLinkStatus(Enum):
+    """Whether the writer reaches the database of its log."""
+
+    AWAY = "AWAY"
+    BACK = "BACK"
+    UNWRITABLE = "UNWRITABLE"
+
+
 @register
 class AccountOpened(Event, frozen=True, kw_only=True):
     """First event of a log. `log_id` is random, so that a reset or a restore never reuses order ids."""
@@ -74,3 +82,24 @@ class VenueStatusChanged(Event, frozen=True, kw_only=True):
 
     instrument: str
     status: VenueStatus
+
+
+@register
+class LogLinkChanged(Event, frozen=True, kw_only=True):
+    """The writer lost or found the database of its log; AWAY: steps go to the emergency journal meanwhile.
+
+    UNWRITABLE: the journal cannot be written either, so that steps are kept in memory alone; BACK: they have followed.
+    """
+
+    status: LogLinkStatus
+    text: str = ""
+
+
+@register
+class JournalSetAside(Event, frozen=True, kw_only=True):
+    """An emergency journal could not be taken in, or not whole; it is kept as evidence in `file`."""
+
+    file: str
+    file_sha256: str
+    records: int
+    text: str

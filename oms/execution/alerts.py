@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from oms.events import broker, decisions
+from oms.events import broker, decisions, session
+from oms.events.base import Event
 from oms.state.order import Anomaly
 from oms.values import Severity
 
@@ -14,16 +15,29 @@ SEVERITY: Final = {
     "fill_overlap": Severity.CRITICAL,
     "reinstated": Severity.CRITICAL,
 }
+LOG_LINK: Final = {
+    session.LogLinkStatus.AWAY: (Severity.CRITICAL, "log_away"),
+    session.LogLinkStatus.BACK: (Severity.INFO, "log_back"),
+    session.LogLinkStatus.UNWRITABLE: (Severity.EMERGENCY, "journal_unwritable"),
+}
 
 
-def of_evidence(event: broker.DuplicateConflict | broker.UnparsedFrame) -> decisions.Alerted:
-    """Something came that the fold cannot use. It is kept; a person has to look, and the broker be compared."""
-    if isinstance(event, broker.UnparsedFrame):
-        code, text = "unparsed_frame", f"{event.origin}: {event.error}"
-    else:
-        code = "duplicate_conflict"
-        text = f"{event.conflict_key} of {event.conflict_source} came again unlike row {event.first_seq}"
-    return decisions.Alerted(severity=Severity.CRITICAL, code=code, text=text, policy="step")
+def of_account(event: Event) -> decisions.Alerted | None:
+    """What an input of the whole account says that somebody has to know, or None."""
+    match event:
+        case broker.UnparsedFrame():
+            # It is kept; a person has to look, and the broker be compared.
+            found = Severity.CRITICAL, "unparsed_frame", f"{event.origin}: {event.error}"
+        case broker.DuplicateConflict():
+            text = f"{event.conflict_key} of {event.conflict_source} came again unlike row {event.first_seq}"
+            found = Severity.CRITICAL, "duplicate_conflict", text
+        case session.LogLinkChanged():
+            found = *LOG_LINK[event.status], event.text
+        case session.JournalSetAside():
+            found = Severity.CRITICAL, "journal_set_aside", f"{event.file}: {event.text}"
+        case _:
+            return None
+    return decisions.Alerted(severity=found[0], code=found[1], text=found[2], policy="step")
 
 
 def of_anomaly(name: str, anomaly: Anomaly) -> decisions.Alerted:

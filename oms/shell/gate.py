@@ -39,6 +39,8 @@ RATE: Final = "message_rate"
 REPEATED: Final = "repeated_entry"
 DAILY_LOSS: Final = "daily_loss"
 EXPOSURE: Final = "gross_exposure"
+KILLED: Final = "kill_level"
+LOG_AWAY: Final = "log_away"
 
 Refusal = tuple[str, str]
 """(limit, text)"""
@@ -93,6 +95,10 @@ class Gate:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.kill_level = 0
+        """As committed: nothing is opened from 1 on, and nothing that adds risk leaves from 2 on (I74)."""
+        self.log_is_away = False
+        """Whether what was decided is durable in the emergency journal alone; then only risk is reduced (I60)."""
         self._holdings: dict[str, Holding] = {}
         self._last: dict[str, Decimal] = {}
         self._working: dict[str, Working] = {}
@@ -105,6 +111,7 @@ class Gate:
     def begin(self, account: Account, pipelines: dict[str, Pipeline]) -> None:
         """Start from the folded books: what a writer finds that takes an account over."""
         self._realized = dict(account.realized)
+        self.kill_level = account.kill_level
         for name, pipeline in pipelines.items():
             self._define(pipeline.instrument)
             holding = self._holdings[name]
@@ -204,13 +211,22 @@ class Gate:
     def _refusal(self, command: Command, now: Micros) -> Refusal | None:
         assert isinstance(command, PlaceOrder | ReplaceOrder)
         return (
-            self._crowded(command)
+            self._barred(command)
+            or self._crowded(command)
             or self._repeated(command, now)
             or self._too_big(command)
             or self._off_market(command)
             or self._too_much_lost(command)
             or self._too_exposed(command)
         )
+
+    def _barred(self, command: PlaceOrder | ReplaceOrder) -> Refusal | None:
+        """What adds risk is not wanted at all now."""
+        if self.kill_level >= (1 if isinstance(command, PlaceOrder) else 2):
+            return KILLED, f"kill level {self.kill_level} is in force"
+        if self.log_is_away:
+            return LOG_AWAY, "the log does not answer; until it does nothing leaves that adds risk"
+        return None
 
     def _crowded(self, command: Command) -> Refusal | None:
         """Too many messages in the last second. Stops, exits and cancels have the reserve and more."""

@@ -21,6 +21,7 @@ from oms.book import Book
 from oms.commands import Command
 from oms.events.base import Stamped, body_text
 from oms.events.broker import DuplicateConflict, UnparsedFrame
+from oms.shell.journaled import JournaledLog
 from oms.shell.record import inbox_key, record
 from oms.state.account import Account
 from oms.state.pipeline import Pipeline
@@ -76,6 +77,11 @@ class Runner:
     def head(self) -> Head:
         """The end of the log as this writer knows it."""
         return self._head
+
+    @property
+    def is_away(self) -> bool:
+        """Whether what was appended last is in the emergency journal alone, because the log does not answer."""
+        return isinstance(self._log, JournaledLog) and self._log.is_away
 
     @property
     def now(self) -> Micros:

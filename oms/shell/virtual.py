@@ -185,9 +185,11 @@ class VirtualTime:
         if isinstance(event, ConfigActivated):
             self._gate.configure(self._runner.published.account.settings)
         self._gate.observe(event)
+        self._gate.kill_level = self._runner.published.account.kill_level
 
     def _release(self, commands: list[Command]) -> None:
         if commands:
+            self._gate.log_is_away = self._runner.is_away
             self._dispatcher.dispatch(commands, self.now)
 
     def _tell(self, event: Event) -> None:

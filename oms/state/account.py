@@ -142,6 +142,8 @@ ACCOUNT_WIDE: Final = frozenset(
         session.AccountOpened,
         session.WriterStarted,
         session.DayRolled,
+        session.LogLinkChanged,
+        session.JournalSetAside,
         operator.ConfigActivated,
         broker.CapabilitiesDeclared,
         broker.BrokerLinkChanged,

@@ -12,7 +12,18 @@ from oms.events.broker import CommandRefused, ExecutionBusted, ExecutionCorrecte
 from oms.events.market import QuoteReported
 from oms.events.session import DayRolled, InstrumentDefined
 from oms.shell.dispatcher import Dispatcher
-from oms.shell.gate import COLLAR, DAILY_LOSS, EXPOSURE, QUANTITY, RATE, REPEATED, VALUE, Gate
+from oms.shell.gate import (
+    COLLAR,
+    DAILY_LOSS,
+    EXPOSURE,
+    KILLED,
+    LOG_AWAY,
+    QUANTITY,
+    RATE,
+    REPEATED,
+    VALUE,
+    Gate,
+)
 from oms.values import CONTEXT, MILLISECOND, SECOND, OrderType, Role, Side, TimeInForce
 from tests import builders
 from tests.builders import settings
@@ -171,6 +182,32 @@ def test_what_protects_passes_a_gate_that_lets_nothing_else_through() -> None:
     stop = place(1, 100_000, limit="1", role=Role.STOP, side=Side.SELL)
     cancel = CancelOrder(seq=2, instrument="A", client_order_id="C2", orig_client_order_id="C1")
     assert [limit_of(one, command) for command in (stop, cancel)] == [None, None]
+
+
+@pytest.mark.req("I74")
+@pytest.mark.parametrize(
+    ("level", "opens", "changes"), [(0, None, None), (1, KILLED, None), (2, KILLED, KILLED)]
+)
+def test_kill_level(level: int, opens: str | None, changes: str | None) -> None:
+    one = gate()
+    assert limit_of(one, place(1)) is None
+    one.kill_level = level
+    assert limit_of(one, place(2)) == opens
+    assert limit_of(one, change(3, "C1", 1)) == changes
+    assert limit_of(one, place(4, role=Role.STOP, side=Side.SELL)) is None
+
+
+@pytest.mark.req("I60")
+def test_without_the_log_only_risk_is_reduced() -> None:
+    one = gate()
+    assert limit_of(one, place(1)) is None
+    one.log_is_away = True
+    assert limit_of(one, place(2)) == LOG_AWAY
+    assert limit_of(one, change(3, "C1", 1)) == LOG_AWAY
+    assert limit_of(one, place(4, role=Role.TARGET, side=Side.SELL)) is None
+    assert limit_of(one, place(5, role=Role.EXIT, side=Side.SELL)) is None
+    one.log_is_away = False
+    assert limit_of(one, place(6)) is None
 
 
 class Wire:
