@@ -29,6 +29,7 @@ from tests.unit.state.order_story import (
 ACCOUNT_ONLY = {
     "AccountOpened", "WriterStarted", "ConfigActivated", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
     "DuplicateConflict", "ClockSuspect", "KillLevelRaised", "PauseChanged",
+    "LogLinkChanged", "JournalSetAside",
 }  # fmt: skip
 """Events that no pipeline ever folds."""
 EVERY_PIPELINE = {"ClockAdvanced", "DayRolled", "BrokerSnapshotReported"}
