@@ -38,9 +38,9 @@ def decide(view: View) -> Iterator[Event]:
         return
     market = view.now >= bounds[1] or view.settings.forced_close.mode == "market"
     for trade in view.pipeline.open():
-        if trade.held <= ZERO:
+        if trade.held == ZERO:
             continue
-        if wants_close(trade, PRIORITY, market=market):
+        if trade.held > ZERO and wants_close(trade, PRIORITY, market=market):
             yield CloseRequested(
                 instrument=trade.instrument,
                 trade_no=trade.trade_no,

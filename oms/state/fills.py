@@ -33,11 +33,8 @@ Result = tuple[Order, tuple[Anomaly, ...]]
 def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     """Book one execution report."""
     known = _find(order, event.execution)
-    if known is not None:
-        if event.revision <= known.revision:
-            return order, ()
-        if event.quantity > ZERO:
-            return _restate(order, event, known, (event.quantity, event.price), now, seq)
+    if known is not None and event.revision <= known.revision:
+        return order, ()
     quantity = event.quantity
     if quantity <= ZERO:
         return order, (anomaly(order, "fill_without_quantity", f"execution {event.execution}"),)
@@ -45,6 +42,9 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
         # Never booked silently: the order and the report contradict each other, the query decides.
         text = f"execution {event.execution} says {event.side.value}, the order says {order.side.value}"
         return order, (anomaly(order, "wrong_side", text, quantity, wants_query=True),)
+    if event.revision > 0:
+        # Its totals are those of the restatement: even where it is the first that we hear, they bound no stretch.
+        return _restate(order, event, known, (quantity, event.price), now, seq)
     before, after = _interval(event.cumulative, quantity)
     found: tuple[Anomaly, ...] = ()
     # In the plain case the fill begins where the broker's count ended, and nothing needs to be compared.

@@ -59,8 +59,12 @@ def violated(view: View, trade: Trade) -> str:
 
 
 def _ours(live: list[Order]) -> list[Order]:
-    """Without those that are being given up, or would be if the broker let us: an order that came back, say."""
-    return [order for order in live if order.pending_of(PendingKind.CANCEL) is None and not order.refusals]
+    """Those that can execute, without what is being given up, or would be if the broker let us."""
+    return [
+        order
+        for order in live
+        if order.leaves > ZERO and order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+    ]
 
 
 def _naked(trade: Trade) -> Alerted:

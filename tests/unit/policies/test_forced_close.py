@@ -105,3 +105,11 @@ def test_a_stop_that_was_taken_away_is_no_obstacle() -> None:
     story.when(targets_gone).then_among(
         like(OrderPlaced, role=Role.EXIT, order_type=OrderType.LIMIT, quantity=100, price_limit="99.99")
     )
+
+
+def test_what_cannot_be_bought_back_is_an_emergency_too() -> None:
+    story = given(
+        in_position(), until(START), targets_gone, replaced(Role.STOP), until(END), replaced(Role.EXIT)
+    )
+    story.given(fill(Role.EXIT, at="99.99"), until(CLOSE)).when(fill(Role.TARGET, 5, nth=0))
+    story.then_among(like(Alerted, severity=Severity.EMERGENCY, code=STUCK, quantity=-5))

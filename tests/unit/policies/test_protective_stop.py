@@ -245,3 +245,11 @@ def test_a_busted_entry_takes_stop_and_targets_along() -> None:
     assert {decision.policy for decision in cancels} == {"protective_stop", "targets"}
     story.given(confirmed)
     assert not story.pipeline.live(story.trade.order_ids[1:])
+
+
+def test_a_stop_that_can_execute_nothing_is_no_second_one() -> None:
+    # Filled while its change was under way, then busted: the broker works nothing of it, and a new one stands.
+    story = given(entry(3), ack(Role.ENTRY), fill(Role.ENTRY, 1), fill(Role.ENTRY, 1), ack(Role.STOP))
+    story.given(fill(Role.STOP, 1, at="99")).when(bust(Role.STOP, nth=0))
+    assert len(story.pipeline.live(story.trade.stops)) == 2
+    assert not story.pipeline.safe_mode

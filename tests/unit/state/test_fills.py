@@ -241,3 +241,10 @@ def test_ids_of_the_broker_come_with_a_fill() -> None:
 def test_fills_of_a_stop_close_the_trade() -> None:
     story = given(accepted(), filled("x", 3, side=Side.SELL), role=Role.STOP)
     assert (story.pipeline.trades[1].exited, story.pipeline.position) == (3, -3)
+
+
+def test_restated_fill_that_comes_first_bounds_no_stretch() -> None:
+    # IBKR style: a correction is the fill again under a higher revision, with the totals of that moment.
+    story = given(accepted()).when(filled("b", 3, 9, 1, revision=1), filled("c", 2, 9, 1, revision=1))
+    story.when(filled("a", 4, 4, 6)).then(filled=9)
+    story.when(filled("b", 3, 7, 3), filled("c", 2, 9, 1)).then(filled=9)
