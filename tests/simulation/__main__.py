@@ -4,6 +4,8 @@
 --plan FILE                                                                            play a plan from a file
 --trace                                                                                tell one seed as a story
 --shrink                                                                               reduce the first failing plan
+--exhaustive [--states N]                                      every answer of a broker for one trade of three shares
+--planted [--only TEXT]                                              how many seeds it takes to find each planted bug
 """
 
 import argparse
@@ -12,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.simulation import campaign, plan, shrinking
+from tests.simulation import campaign, explore, plan, planted, shrinking
 from tests.simulation.campaign import Summary, Task
 from tests.simulation.planner import plan_of
 from tests.simulation.trace import storyteller
@@ -25,8 +27,12 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"seeds {arguments.start}..{arguments.start + arguments.seeds - 1}", file=sys.stderr, flush=True)
     if arguments.trace:
         return _trace(arguments)
+    if arguments.exhaustive:
+        return _explore(arguments)
+    if arguments.planted:
+        return _hunt(arguments)
     tasks = _tasks(arguments)
-    summary = campaign.run(tasks, arguments.jobs)
+    summary = campaign.run(tasks, arguments.jobs, until_first=arguments.first)
     if arguments.shrink and summary.violations:
         _shrink(summary, tasks)
     report = summary.report()
@@ -53,6 +59,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", nargs="?", const="", metavar="FILE", help="one JSON object")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="play this plan instead of seeds")
     parser.add_argument("--trace", action="store_true", help="tell the first seed as a story")
+    parser.add_argument("--first", action="store_true", help="stop at the first violation")
+    parser.add_argument(
+        "--exhaustive", action="store_true", help="try every answer of a broker for one small trade"
+    )
+    parser.add_argument(
+        "--states", type=int, default=explore.MOST_STATES, metavar="N", help="at most so many (1000000)"
+    )
+    parser.add_argument(
+        "--planted", action="store_true", help="plant known bugs and count the seeds to find them"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="planted bugs whose name holds this")
     parser.add_argument("--shrink", action="store_true", help="reduce the first failing plan")
     return parser
 
@@ -78,6 +95,58 @@ def _trace(arguments: argparse.Namespace) -> int:
         f"the broker holds {books or 'nothing'}, cash {world.oracle.floor.ledger.cash}; digest {result.digest}"
     )
     return 1 if result.violations else 0
+
+
+def _explore(arguments: argparse.Namespace) -> int:
+    """Explore from every start, the states shared out among them."""
+    rows, violations = [], []
+    for start in explore.STARTS:
+        found = explore.explore(arguments.states // len(explore.STARTS), start=start)
+        rows.append({"start": start, "states": found.states, "transitions": found.transitions, "depth": found.depth,
+                     "closed": found.closed, "seconds": round(found.seconds, 1)})  # fmt: skip
+        violations += [
+            {"invariant": text.split(":")[0], "text": text, "path": list(path)}
+            for text, path in found.violations
+        ]
+        print(f"{rows[-1]}", file=sys.stderr, flush=True)
+    for one in violations:
+        print(f"{one['text']}: {' > '.join(one['path'])}", file=sys.stderr)
+    _finish({"explored": rows, "violations": violations}, arguments)
+    return 1 if violations else 0
+
+
+def _hunt(arguments: argparse.Namespace) -> int:
+    """Plant bugs and look for them."""
+    chosen = [one for one in planted.ALL if arguments.only in one.name]
+    found = planted.hunt(chosen, arguments.jobs, min(arguments.seeds, planted.MOST_SEEDS))
+    counts = sorted(one.seeds for one in found if one.seeds is not None)
+    for one in found:
+        how = (
+            f"seed {one.seeds}" if one.seeds is not None else "exploration" if one.is_caught else "NOT FOUND"
+        )
+        print(f"{one.name:>48}  {how:<12} {one.invariant}", file=sys.stderr)
+    missed = [one.name for one in found if not one.is_caught]
+    report = {
+        "planted": len(found),
+        "found": len(found) - len(missed),
+        "missed": missed,
+        "by_exploration": [one.name for one in found if one.is_caught and one.seeds is None],
+        "median_seeds": counts[len(counts) // 2] if counts else None,
+        "worst_seeds": counts[-1] if counts else None,
+        "detections": {one.name: [one.seeds, one.invariant] for one in found},
+    }
+    _finish(report, arguments)
+    return 1 if missed else 0
+
+
+def _finish(report: dict[str, object], arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(report), encoding="utf-8")
+    elif arguments.json is not None:
+        print(json.dumps(report))
+    else:
+        print("\n".join(f"{name.replace('_', ' '):>24}  {value}" for name, value in report.items()
+                        if not isinstance(value, dict)))  # fmt: skip
 
 
 def _shrink(summary: Summary, tasks: list[Task]) -> None:

@@ -91,11 +91,13 @@ class Summary(Struct):
         }
 
 
-def run(tasks: Iterable[Task], jobs: int = 1) -> Summary:
-    """Play all tasks. The result does not depend on the number of processes."""
+def run(tasks: Iterable[Task], jobs: int = 1, *, until_first: bool = False) -> Summary:
+    """Play all tasks, or until one fails. The result does not depend on the number of processes."""
     todo = list(tasks)
     begun = time.perf_counter()
-    if jobs > 1 and len(todo) > 1:
+    if until_first:
+        outcomes = _until_first(todo)
+    elif jobs > 1 and len(todo) > 1:
         context = multiprocessing.get_context("spawn")
         with context.Pool(jobs) as pool:
             outcomes = list(
@@ -105,6 +107,15 @@ def run(tasks: Iterable[Task], jobs: int = 1) -> Summary:
         outcomes = [play(task) for task in todo]
     outcomes.sort(key=lambda one: one.seed)
     return Summary(outcomes, time.perf_counter() - begun, todo[0].seed if todo else 0, jobs)
+
+
+def _until_first(todo: list[Task]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for task in todo:
+        outcomes.append(play(task))
+        if outcomes[-1].violations:
+            break
+    return outcomes
 
 
 def play(task: Task) -> Outcome:

@@ -50,6 +50,7 @@ class Desk:
         self.now = 0
         self.healthy = False
         self.uncertain = True
+        self._lost_since_asked = False
         self.counts: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.sent: list[tuple[int, Command]] = []
@@ -109,6 +110,7 @@ class Desk:
 
     def query(self, asked_at_seq: int) -> None:
         """Ask for all books."""
+        self._lost_since_asked = False
         if not self.down:
             self._arrive(AskBooks(asked_at_seq), 0)
 
@@ -174,7 +176,7 @@ class Desk:
             self._note(fault)
             match fault.kind:
                 case "lose_message":
-                    self.uncertain = True
+                    self.uncertain = self._lost_since_asked = True
                     return
                 case "late_message":
                     due += fault.ms * MS
@@ -219,7 +221,7 @@ class Desk:
         self._cross("deliver")
         self.received[type(stamped.event).__name__] += 1
         if isinstance(stamped.event, BrokerSnapshotReported) and stamped.event.complete:
-            self.uncertain = False
+            self.uncertain = self._lost_since_asked
         self._sink(
             Stamped(
                 event=stamped.event,

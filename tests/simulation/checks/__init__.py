@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from oms.shell.runner import Committed, Runner
-from tests.simulation.checks import books, kill, log, market_orders, money, orders, protection  # noqa: F401
+from tests.simulation.checks import (  # noqa: F401
+    answers,
+    books,
+    conduct,
+    kill,
+    log,
+    market_orders,
+    money,
+    orders,
+    protection,
+    truth,
+)
 from tests.simulation.checks.base import DAY, END, QUIET, STEP, TABLE, Scene
 
 if TYPE_CHECKING:

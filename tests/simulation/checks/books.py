@@ -9,13 +9,16 @@ from oms.values import ZERO
 from tests.simulation.checks.base import DAY, END, QUIET, Scene, check
 from tests.simulation.oracle.messages import New
 
-POISON = ("wrong_side", "zero_quantity", "alias")
+POISON = ("wrong_side", "zero_quantity")
 """Reports that contradict themselves: what is true then only a person can find out."""
 
 
 def is_poisoned(scene: Scene) -> bool:
     """Whether the broker has lied in a way that its later words do not mend."""
-    return any(scene.world.oracle.floor.struck[kind] for kind in POISON)
+    if any(scene.world.oracle.floor.struck[kind] for kind in POISON):
+        return True
+    # A report that crossed a correction: the log itself says that it cannot tell, and asks for a person.
+    return bool({"fill_not_comparable", "fill_overlap"} & set(scene.memory.get("loud", ())))
 
 
 @check("I25", QUIET)

@@ -98,7 +98,7 @@ def one_stop_at_a_time(scene: Scene) -> Iterator[str]:
             live = [
                 order
                 for order in _working_stops(pipeline, trade)
-                if order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+                if order.leaves > ZERO and order.pending_of(PendingKind.CANCEL) is None and not order.refusals
             ]
             if len(live) > 1 and not pipeline.safe_mode:
                 yield f"trade {trade.trade_no} has {len(live)} live stops"
@@ -245,7 +245,7 @@ def one_entry_at_a_time(scene: Scene) -> Iterator[str]:
             order
             for trade in pipeline.open()
             for order in pipeline.live(trade.entries)
-            if order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+            if order.leaves > ZERO and order.pending_of(PendingKind.CANCEL) is None and not order.refusals
         ]
         if len(live) > 1:
             yield f"{pipeline.name} has {len(live)} live entries"

@@ -157,7 +157,7 @@ def _garbled(floor: Floor, report: Report, quirks: list[Quirk]) -> Report | None
             case "zero_quantity":
                 floor.strike(quirk)
                 return replace(report, last_quantity=ZERO)
-            case "alias":
+            case "alias" if report.cumulative is not None:
                 floor.strike(quirk)
                 floor.say(report, floor.now)
                 return replace(report, execution=f"poll-{report.execution}")
