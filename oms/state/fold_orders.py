@@ -188,9 +188,7 @@ def _placed(pipeline: Pipeline, event: decisions.OrderPlaced, now: Micros, seq: 
         reason=event.reason,
         pending=(Pending(kind=PendingKind.SUBMIT, seq=seq, wire_id=own, since=now, asked_at=now),),
     )
-    pipeline = put_order(pipeline, None, order, now)
-    counted = traffic.placed(pipeline.traffic, pipeline.trades[event.trade_no], event.role, now)
-    return (pipeline if counted is pipeline.traffic else replace(pipeline, traffic=counted)), ()
+    return put_order(pipeline, None, order, now), ()
 
 
 def _replace_requested(

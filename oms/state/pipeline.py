@@ -11,7 +11,7 @@ from oms.events.session import InstrumentDefined
 from oms.state.market import Market
 from oms.state.order import Order
 from oms.state.trade import Trade, booked, with_order, without_stop
-from oms.state.traffic import Traffic, reported
+from oms.state.traffic import Traffic, moved
 from oms.values import SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
 
 STOP_TYPES = (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -123,7 +123,12 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
     if new is old:
         return pipeline
     aliases = _aliased(pipeline.aliases, new)
-    pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new}, aliases=aliases)
+    orders = {**pipeline.orders, new.client_order_id: new}
+    if new.trade_no is None:
+        traffic = pipeline.traffic
+    else:
+        traffic = moved(pipeline.traffic, pipeline.trades[new.trade_no], old, new, now)
+    pipeline = replace(pipeline, orders=orders, aliases=aliases, traffic=traffic)
     before = old if old is not None else replace(new, filled=ZERO, value=ZERO)
     if new.trade_no is None:
         change = (new.filled - before.filled) * SIGN_OF_SIDE[new.side]
@@ -136,9 +141,6 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
         new = replace(new, role=Role.EXIT)
         pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new})
         trade = with_order(without_stop(trade, new.client_order_id), new)
-    traffic = reported(pipeline.traffic, trade, before, new, now)
-    if traffic is not pipeline.traffic:
-        pipeline = replace(pipeline, traffic=traffic)
     trade = booked(trade, before, new, pipeline.market.atr.value, now)
     return put_trade(pipeline, measured(pipeline, trade, now))
 

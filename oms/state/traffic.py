@@ -52,18 +52,15 @@ def requested(traffic: Traffic, trade: Trade, role: Role | None, now: Micros) ->
     return replace(traffic, requests=_with(traffic.requests, now, now), at=now)
 
 
-def placed(traffic: Traffic, trade: Trade, role: Role, now: Micros) -> Traffic:
-    """Count a new order."""
-    if not _is_counted(trade, role):
-        return traffic
-    return replace(traffic, orders=_with(traffic.orders, now, now), at=now)
-
-
-def reported(traffic: Traffic, trade: Trade, old: Order, new: Order, now: Micros) -> Traffic:
-    """Count new executions of an order of ours, take back busted ones, and remember an entry that has ended.
+def moved(traffic: Traffic, trade: Trade, old: Order | None, new: Order, now: Micros) -> Traffic:
+    """Count a new order, new executions and busted ones, and remember an entry that has ended.
 
     An entry that was given up because its trade is to be closed says nothing about the market.
     """
+    if old is None:
+        if not _is_counted(trade, new.role):
+            return traffic
+        return replace(traffic, orders=_with(traffic.orders, now, now), at=now)
     if new.executions is not old.executions:
         traffic = replace(traffic, executions=_executed(traffic.executions, old, new, now), at=now)
     if new.role is not Role.ENTRY or old.status in _ENDED or new.status not in _ENDED:
@@ -74,6 +71,8 @@ def reported(traffic: Traffic, trade: Trade, old: Order, new: Order, now: Micros
 
 
 def _executed(times: Times, old: Order, new: Order, now: Micros) -> Times:
+    if new.executions[:-1] == old.executions and new.executions[-1].quantity > ZERO:
+        return _with(times, new.executions[-1].at, now)
     counted = {one.root for one in old.executions if one.quantity > ZERO}
     for one in new.executions:
         if one.quantity > ZERO and one.root not in counted:
