@@ -124,6 +124,7 @@ CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
 
 IN_FORCE: Final = (
     "account.",
+    "degradation.",
     "forced_close.",
     "gate.",
     "market_data.",

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oms.cli import whatif
+from oms.cli.child import run as run_child
 from oms.cli.database import driver_url, open_log
 from oms.cli.frame import output_of
 from oms.cli.output import Output
@@ -43,13 +46,28 @@ def replay(
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FILE", help="Write the log to a file.")
     ] = None,
+    other: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="FILE", help="Decide again under these settings, to where both part."),
+    ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="With --with: every field and setting that differs.")
+    ] = False,
 ) -> int:
-    """Rebuild a day and show its state at the end or at any instant, or verify it."""
+    """Rebuild a day and show its state at the end or at any instant, verify it, or ask what if."""
     output = output_of(context)
+    if diff and other is None:
+        raise UsageProblem("OMS-R013", "--diff compares two profiles", hint="add --with other.toml")
     with opened(output, what, account) as (log, chosen):
         last = _place(log, chosen, what, until)
         if export is not None:
             return _export(output, log, chosen, last, export)
+        if other is not None:
+            settings = whatif.settings_of(other)
+            found = whatif.compare(output, log, chosen, last, settings)
+            whatif.show(output, found, with_fields=diff)
+            output.finish(whatif.result(found))
+            return 0
         return _verify(output, log, chosen, last) if verify else _show(output, log, chosen, last)
 
 
@@ -66,7 +84,7 @@ def opened(output: Output, what: str | None, account: str | None) -> Iterator[tu
             if not Path(what).is_file():
                 hint = "python3 -m oms replay 2026-03-09, or the path of an exported log"
                 raise UsageProblem("OMS-R011", f"Neither a day nor a file  {what}", hint=hint)
-            log = LogFile(Path(what))
+            log = LogFile(stack.enter_context(_played(output, Path(what))))
             stack.callback(log.close)
             chosen = choose(log, account)
             output.step("file", f"{what}, {chosen.head.seq} events")
@@ -75,6 +93,21 @@ def opened(output: Output, what: str | None, account: str | None) -> Iterator[tu
             chosen = choose(log, account, None if account else stack.enter_context(_conninfo(output)))
         output.step("account", str(chosen))
         yield log, chosen
+
+
+@contextmanager
+def _played(output: Output, path: Path) -> Iterator[Path]:
+    """The log of a golden session, which is played for that; any other file as it is."""
+    with path.open("rb") as file:
+        is_session = path.suffix == ".txt" and not file.read(1).startswith(b"{")
+    if not is_session:
+        yield path
+        return
+    with TemporaryDirectory(prefix="oms-session-") as folder:
+        log = Path(folder) / "log.jsonl"
+        if run_child("replay", "tests.golden", [str(path.resolve()), str(log)], output) != 0:
+            raise UsageProblem("OMS-R014", "The session cannot be played", where=str(path))
+        yield log
 
 
 @contextmanager
