@@ -40,7 +40,9 @@ from oms.values import MarketReason
 
 PROFILES: Final = Path(__file__).parent / "profiles"
 
-OFF: Final[Mapping[str, Any]] = MappingProxyType({"degradation.fill_rate_action": "halve"})
+OFF: Final[Mapping[str, Any]] = MappingProxyType(
+    {"degradation.fill_rate_action": "halve", "depth.use": "off"}
+)
 """Dotted setting -> what a logged configuration that lacks it means: off. One row per setting added later."""
 
 
@@ -66,6 +68,7 @@ class Settings(sections.Section):
     market_orders: sections.MarketOrders = Field(default_factory=sections.MarketOrders)
     gate: sections.Gate = Field(default_factory=sections.Gate)
     degradation: sections.Degradation = Field(default_factory=sections.Degradation)
+    depth: sections.Depth = Field(default_factory=sections.Depth)
     slippage: sections.Slippage = Field(default_factory=sections.Slippage)
     policies: sections.Policies = Field(default_factory=sections.Policies)
 

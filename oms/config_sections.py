@@ -351,6 +351,12 @@ class Degradation(Section):
         return self
 
 
+class Depth(Section):
+    """Whether the displayed book may help the price of an entry. OD-110."""
+
+    use: Literal["off", "execution"] = "off"
+
+
 class Slippage(Section):
     """What bad fills lead to. OD-107..109."""
 

@@ -65,6 +65,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "gate.max_order_value",
         "gate.max_order_quantity",
         "market_data.stale_quote_ms",
+        "depth.use",
     ),
     "degradation": (
         "degradation.cancel_replace_rate_warn",

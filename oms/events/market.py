@@ -65,6 +65,23 @@ class BarClosed(Event, frozen=True, kw_only=True):
     ask: Prices | None = None
 
 
+class DepthLevel(Part, frozen=True, kw_only=True):
+    """One price of a book and the quantity displayed there."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+@register
+class DepthReported(Event, frozen=True, kw_only=True):
+    """The displayed book, best prices first. Live only; it serves the price of an entry, never a signal (OD-110)."""
+
+    instrument: str
+    bids: tuple[DepthLevel, ...]
+    asks: tuple[DepthLevel, ...]
+    received_at: Micros
+
+
 @register
 class FeedStale(Event, frozen=True, kw_only=True):
     """No quote arrived for half the permitted age while a level was armed."""

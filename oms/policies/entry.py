@@ -12,7 +12,7 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.decisions import EntryAbandoned, EntryAccepted, IntentRefused, RepriceSkipped, Rung
 from oms.events.strategy import EntryRequested
-from oms.execution import admission, degradation, orders, repricing, retries
+from oms.execution import admission, degradation, liquidity, orders, repricing, retries
 from oms.formulas.risk import size_class
 from oms.sizing import capped, halved
 from oms.state.order import Order, PendingKind
@@ -26,6 +26,7 @@ from oms.values import (
     OrderType,
     PositionSide,
     Role,
+    Urgency,
     round_down_to_tick,
     round_up_to_tick,
 )
@@ -170,7 +171,7 @@ def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
     if number > last:
         yield from retries.cancels(view, trade, [order], policy=NAME, reason="no fill after the last cycle")
         return
-    price = _cycle_price(view, trade, number, last)
+    price, evidence = _cycle_price(view, trade, order, _step(view, trade, number, last))
     skipped = _why_skip(view, order, price)
     if skipped:
         yield RepriceSkipped(
@@ -188,6 +189,7 @@ def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
         valid_until=view.now + view.settings_of(trade).entry.valid_for_ms * MILLISECOND,
         policy=NAME,
         reason=f"cycle {number} of {last}",
+        evidence=evidence,
     )
 
 
@@ -204,17 +206,33 @@ def _why_skip(view: View, order: Order, price: Decimal | None) -> str:
     return "price unchanged" if price == order.price_limit else ""
 
 
-def _cycle_price(view: View, trade: Trade, number: int, last: int) -> Decimal | None:
-    """The limit of one cycle: near side, middle, far side of a fresh quote, inside the zone."""
+NEAR: Final = 1
+FAR: Final = 3
+_HURRY: Final = {Urgency.LOW: -1, Urgency.NORMAL: 0, Urgency.HIGH: 1}
+
+
+def _step(view: View, trade: Trade, number: int, last: int) -> int:
+    """How far a cycle goes: near side, middle, far side. What the strategy says of urgency moves it by one at most."""
+    advice = view.pipeline.advice.get(trade.strategy)
+    hurry = _HURRY[advice.urgency] if advice is not None else 0
+    planned = FAR if number >= last else min(number, FAR - 1)
+    return min(max(planned + hurry, NEAR), FAR)
+
+
+def _cycle_price(view: View, trade: Trade, order: Order, step: int) -> tuple[Decimal | None, tuple[int, ...]]:
+    """The limit of one cycle from a fresh quote, inside the zone; and the log position of the book, if it was used."""
     bid, ask = view.market.bid, view.market.ask
     if not view.is_fresh() or bid is None or ask is None:
-        return None
+        return None, ()
     long = trade.side is PositionSide.LONG
     near, far = (bid, ask) if long else (ask, bid)
-    if number >= last:
-        return _inside(view, trade, far)
-    price = near if number == 1 else (bid + ask) / 2
-    return _inside(view, trade, max(trade.ideal, price) if long else min(trade.ideal, price))
+    if step >= FAR:
+        deep = liquidity.deep_price(view, trade.side, order.leaves)
+        if deep is None or (deep <= far if long else deep >= far):
+            return _inside(view, trade, far), ()
+        return _inside(view, trade, deep), (view.market.depth_seq,)
+    price = near if step == NEAR else (bid + ask) / 2
+    return _inside(view, trade, max(trade.ideal, price) if long else min(trade.ideal, price)), ()
 
 
 def _inside(view: View, trade: Trade, price: Decimal) -> Decimal:

@@ -2,7 +2,7 @@
 
 Bars always. Quotes travel with the input that needs them: the clock input of a deadline, or just before any other
 input to their instrument. By themselves they enter when they stand at or beyond an armed level, come back inside
-after that, are the first after a halt, or keep an armed level's price fresh.
+after that, are the first after a halt, or keep an armed level's price fresh. A book enters while an entry works.
 """
 
 from decimal import Decimal
@@ -10,7 +10,7 @@ from decimal import Decimal
 from oms.events.base import Event, Stamped
 from oms.events.broker import BrokerLinkChanged, BrokerSnapshotReported
 from oms.events.clock import ClockAdvanced
-from oms.events.market import BarClosed, FeedStale, QuoteReported, QuoteTick, TradePrinted
+from oms.events.market import BarClosed, DepthReported, FeedStale, QuoteReported, QuoteTick, TradePrinted
 from oms.policies.guard_stop import levels
 from oms.state.account import Account
 from oms.state.market import Market
@@ -21,6 +21,7 @@ from oms.values import MILLISECOND, Micros, PositionSide
 _UNACCOMPANIED = (
     QuoteReported,
     BarClosed,
+    DepthReported,
     FeedStale,
     ClockAdvanced,
     BrokerLinkChanged,
@@ -39,6 +40,8 @@ class MarketFilter:
     def admit(self, stamped: Stamped, account: Account, pipeline: Pipeline | None) -> bool:
         """Whether this piece of market data must be logged now. Remembers the newest quote either way."""
         event = stamped.event
+        if isinstance(event, DepthReported):
+            return pipeline is not None and _is_wanted(event, account, pipeline)
         if isinstance(event, QuoteReported):
             self._newest[event.instrument] = stamped
         elif not isinstance(event, TradePrinted):
@@ -92,6 +95,16 @@ class MarketFilter:
         known = pipeline.market.quote_at
         received: Micros = stamped.event.received_at  # type: ignore[attr-defined]
         return stamped if known is None or received > known else None
+
+
+def _is_wanted(event: DepthReported, account: Account, pipeline: Pipeline) -> bool:
+    """Whether an entry that works may use this book, and the log's own one grows old."""
+    if not account.config_sha256 or account.settings.depth.use == "off":
+        return False
+    known = pipeline.market.depth
+    if known is not None and event.received_at - known.received_at < _half(account):
+        return False
+    return any(pipeline.live(trade.entries) for trade in pipeline.open())
 
 
 def _tick(event: Event) -> QuoteTick:

@@ -49,6 +49,10 @@ def _print(pipeline: Pipeline, event: market.TradePrinted, _now: Micros, seq: in
     return replace(pipeline, market=markets.trade_printed(pipeline.market, event, seq)), ()
 
 
+def _depth(pipeline: Pipeline, event: market.DepthReported, _now: Micros, seq: int) -> Folded:
+    return replace(pipeline, market=markets.depth_reported(pipeline.market, event, seq)), ()
+
+
 def _bar(pipeline: Pipeline, event: market.BarClosed, _now: Micros, seq: int) -> Folded:
     pipeline = replace(pipeline, market=markets.bar_closed(pipeline.market, event, seq))
     for trade in pipeline.open():
@@ -242,6 +246,7 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     market.QuoteReported: _quote,
     market.TradePrinted: _print,
     market.BarClosed: _bar,
+    market.DepthReported: _depth,
     market.FeedStale: _nothing,
     clock.ClockAdvanced: _clock,
     session.InstrumentDefined: _instrument,

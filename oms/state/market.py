@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms.events.market import BarClosed, QuoteReported, QuoteTick, TradePrinted
+from oms.events.market import BarClosed, DepthReported, QuoteReported, QuoteTick, TradePrinted
 from oms.events.session import SessionOpened, VenueStatus, VenueStatusChanged
 from oms.formulas.indicators import Atr, Ema, Swings
 from oms.values import Micros, Side
@@ -40,6 +40,8 @@ class Market(Struct, frozen=True, gc=False, kw_only=True):
     open_at: Micros | None = None
     close_at: Micros | None = None
     session_seq: int = 0
+    depth: DepthReported | None = None
+    depth_seq: int = 0
 
     @property
     def is_halted(self) -> bool:
@@ -87,6 +89,13 @@ def _first_after_resume(market: Market, at: Micros, seq: int) -> Market:
     if market.resumed_at is None or market.resume_seq or market.is_halted or at < market.resumed_at:
         return market
     return replace(market, resume_seq=seq)
+
+
+def depth_reported(market: Market, event: DepthReported, seq: int) -> Market:
+    """Take the newest book. No indicator, level or signal is made from it (OD-110, OD-111)."""
+    if market.depth is not None and event.received_at < market.depth.received_at:
+        return market
+    return replace(market, depth=event, depth_seq=seq)
 
 
 def bar_closed(market: Market, event: BarClosed, seq: int) -> Market:
