@@ -89,6 +89,8 @@ def _addressed(event: Event, pipeline: str | None, pipelines: Pipelines) -> Iter
         return [quote.instrument for quote in event.quotes]
     if isinstance(event, session.DayRolled | broker.BrokerSnapshotReported):
         return list(pipelines)
+    if isinstance(event, operator.ConfigActivated) and event.apply_to_open:
+        return [name for name, pipeline in pipelines.items() if pipeline.open_trades]
     return ()
 
 

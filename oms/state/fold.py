@@ -102,6 +102,13 @@ def _ended_at(pipeline: Pipeline, trade: trades.Trade) -> Micros:
     return max((order.ended_at or 0 for order in pipeline.of(trade.order_ids)), default=0)
 
 
+def _config(pipeline: Pipeline, event: operator.ConfigActivated, _now: Micros, _seq: int) -> Folded:
+    """Open trades keep the configuration they were opened under, unless the activation says otherwise."""
+    for trade in pipeline.open() if event.apply_to_open else ():
+        pipeline = put_trade(pipeline, replace(trade, config_sha256=event.config_sha256))
+    return pipeline, ()
+
+
 # --- requests -----------------------------------------------------------------------------------------------
 
 
@@ -258,6 +265,7 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     strategy.TrailOnlyRequested: _trail_only,
     strategy.ExhaustionReported: _exhaustion,
     strategy.StrategyCycleBegun: _cycle_begun,
+    operator.ConfigActivated: _config,
     operator.OperatorCommanded: _wish,
     broker.BrokerSnapshotReported: _wish,
     broker.PositionAdjusted: _adjusted,

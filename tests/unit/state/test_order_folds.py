@@ -27,12 +27,12 @@ from tests.unit.state.order_story import (
 )
 
 ACCOUNT_ONLY = {
-    "AccountOpened", "WriterStarted", "ConfigActivated", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
+    "AccountOpened", "WriterStarted", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
     "DuplicateConflict", "ClockSuspect", "KillLevelRaised", "PauseChanged",
     "LogLinkChanged", "JournalSetAside",
 }  # fmt: skip
 """Events that no pipeline ever folds."""
-EVERY_PIPELINE = {"ClockAdvanced", "DayRolled", "BrokerSnapshotReported"}
+EVERY_PIPELINE = {"ClockAdvanced", "ConfigActivated", "DayRolled", "BrokerSnapshotReported"}
 """Events of the account that pipelines fold as well."""
 
 
