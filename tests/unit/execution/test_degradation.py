@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given as given_any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oms.events.base import Event
 from oms.events.broker import OrderFilled
@@ -20,6 +21,7 @@ from oms.events.decisions import (
 )
 from oms.events.operator import Act
 from oms.events.session import DayRolled
+from oms.execution.degradation import Reading, value
 from oms.values import Role
 from tests.answers import ack, cancelled, confirmed, fill, rejected, triggered
 from tests.builders import DAY, MINUTE, NAME, act, entry, leave
@@ -193,3 +195,24 @@ def bought_and_sold(story: Story) -> None:
     """An entry filled whole and closed by its stop."""
     story.given(entry(intent=f"i{story.book.account.seq}"), ack(Role.ENTRY), fill(Role.ENTRY), confirmed)
     story.given(triggered, fill(Role.STOP, at="98.90"), confirmed)
+
+
+# --- exactness ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "sent", "filled", "expected"),
+    [(RATE, 16, "3", "5.3333"), (RATE, 7, "0", "7"), (FILLS, 3, "2", "0.6667"), (FILLS, 0, "0", "0")],
+)
+def test_a_metric_is_logged_with_four_places(metric: str, sent: int, filled: str, expected: str) -> None:
+    assert value(metric, Reading(sent, Decimal(filled))) == Decimal(expected)
+
+
+def test_another_strategy_retries_nothing() -> None:
+    story = given(*[abandoned] * 11, settings=only(min_orders=11))
+    story.when(replace(entry(intent="next"), strategy="another")).then_among(like(EntryAccepted))
+
+
+def test_a_cycle_at_the_instant_of_the_abandonment_counts_as_the_next() -> None:
+    story = given(*[abandoned] * 11, cycle(1), settings=only(min_orders=11))
+    story.when(entry(intent="again")).then_among(like(EntryAccepted))

@@ -94,6 +94,16 @@ def test_a_book_is_used_up_to_its_age(age_ms: int, limit: str) -> None:
     story.then(like(ReplaceRequested, price_limit=limit))
 
 
+def test_a_locked_book_is_used() -> None:
+    locked = book(bids=(("100.03", 5),))
+    in_last_cycle(80, wait(4), locked).then(like(ReplaceRequested, price_limit="100.05"))
+
+
+def test_a_book_that_displays_less_is_taken_to_its_end() -> None:
+    short = book(asks=(("100.03", 30), ("100.04", 10), ("100.05", 10)))
+    in_last_cycle(80, wait(4), short).then(like(ReplaceRequested, price_limit="100.05"))
+
+
 def test_a_late_older_book_changes_nothing() -> None:
     story = given(wait(5), book())
     newest = story.pipeline.market.depth
