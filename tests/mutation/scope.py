@@ -10,9 +10,16 @@ RULES = "tests/unit/policies"
 
 _HELPERS: dict[str, tuple[str, ...]] = {
     "oms/sizing.py": ("test_sizing.py", "policies/test_entry.py", "execution/test_degradation.py"),
-    "oms/execution/admission.py": ("policies/test_entry.py", "policies/test_advice.py"),
+    "oms/execution/admission.py": (
+        "execution/test_admission.py",
+        "policies/test_entry.py",
+        "policies/test_advice.py",
+    ),
     "oms/execution/degradation.py": ("execution/test_degradation.py", "policies/test_degradation.py"),
-    "oms/execution/guards.py": ("policies/test_guard_stop.py",),
+    "oms/execution/guards.py": (
+        "execution/test_guards.py",
+        "policies/test_guard_stop.py",
+    ),
     "oms/execution/market_orders.py": (
         "policies/test_exit.py",
         "policies/test_forced_close.py",
@@ -35,7 +42,7 @@ _HELPERS: dict[str, tuple[str, ...]] = {
     ),
     "oms/policies/degradation.py": ("policies/test_degradation.py", "execution/test_degradation.py"),
 }
-_STOPS = ("stops/test_candidates.py", "policies/test_protective_stop.py")
+_STOPS = ("stops/test_boundaries.py", "stops/test_candidates.py", "policies/test_protective_stop.py")
 
 
 def mirror_of(file: str) -> list[str]:
