@@ -26,12 +26,23 @@ class Wire(Protocol):
 
 
 class Dispatcher:
-    """Sends what was committed and the gate lets pass. `report` takes what the broker itself will not tell."""
+    """Sends what was committed and the gate lets pass. `report` takes what the broker itself will not tell.
 
-    def __init__(self, wire: Wire, report: Callable[[Stamped], None], gate: Gate | None = None) -> None:
+    `hold` raises when another writer may have the account: a process that slept since its commit must not send
+    what its successor has asked for in vain, and decided anew (I13).
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        report: Callable[[Stamped], None],
+        gate: Gate | None = None,
+        hold: Callable[[], None] | None = None,
+    ) -> None:
         self._wire = wire
         self._report = report
         self._gate = gate
+        self._hold = hold
 
     def dispatch(self, released: Iterable[Command], now: Micros) -> None:
         """Send commands of durable decisions, lowest priority number first, each in log order."""
@@ -66,8 +77,10 @@ class Dispatcher:
                 )
 
     def _send(self, command: Command, now: Micros) -> None:
+        failpoints.reach("command.sending")
+        if self._hold is not None:
+            self._hold()
         try:
-            failpoints.reach("command.sending")
             self._wire.send_at(command, now)
             failpoints.reach("command.sent")
         except (OSError, EnvironmentProblem) as failure:

@@ -63,7 +63,7 @@ class VirtualTime:
         self._gate = Gate(runner.book.account.settings)
         self._gate.begin(runner.book.account, runner.book.pipelines)
         runner.observe(self._watch)
-        self._dispatcher = Dispatcher(broker, self._queue.append, self._gate)
+        self._dispatcher = Dispatcher(broker, self._queue.append, self._gate, runner.renew)
         self.now: Micros = runner.now
 
     def listen(self, listener: Listener) -> None:

@@ -21,12 +21,13 @@ from oms.shell.virtual import VirtualTime
 from oms.state.digest import digest
 from oms.values import CONTEXT
 from tests import pg
-from tests.torture import campaign, case
+from tests.torture import campaign, case, takeover
 from tests.torture.__main__ import main
 from tests.torture.case import Kill
-from tests.torture.day import BROKER, DAY, START, tape, wanted
+from tests.torture.day import BROKER, DAY, START, inputs, tape, wanted
 from tests.torture.judge import Evidence, judge
 
+TRADED = {"AAPL", "AMZN", "GOOG", "META", "MSFT", "TSLA"}
 SAMPLE = (
     (Kill("input.received", 200),),
     (Kill("append.unanswered", 60),),
@@ -86,6 +87,12 @@ def test_unknown_point_is_refused(words: list[str]) -> None:
         main(words)
 
 
+def test_writers_that_sleep_and_wake_change_nothing(pool: ProcessPoolExecutor, conninfo: str) -> None:
+    outcome = pool.submit(case.contest, conninfo, "sim/sim/fight", takeover.Contest(8)).result()
+    assert list(campaign.troubles([outcome])) == []
+    assert outcome.struck >= 8
+
+
 # The judge itself
 
 
@@ -123,6 +130,7 @@ def evidence() -> Evidence:
             acknowledged=[(runner.head.seq, runner.head.chain.hex())],
             live=digest(runner.published.account, runner.published.pipelines),
             wanted=wanted(),
+            inputs=inputs(),
         )
 
 
@@ -130,7 +138,7 @@ def test_judge_finds_nothing_on_a_good_day(evidence: Evidence) -> None:
     verdict = judge(evidence)
     assert verdict.findings == ()
     assert sum(verdict.naked.values()) == 0
-    assert {"AAPL", "AMZN", "GOOG", "META", "MSFT", "TSLA"} == set(verdict.result)
+    assert {name.partition(" ")[0] for name in verdict.traded} == TRADED
 
 
 def test_judge_misses_an_acknowledged_row(evidence: Evidence) -> None:

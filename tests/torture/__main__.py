@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from oms.cli.output import Options, Output
-from tests.torture import campaign
+from tests.torture import campaign, takeover
 from tests.torture.case import Kill, Outcome
 
 ALL: Final = "all"
@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     output = Output(Options(json=arguments.json is not None))
     begun = time.monotonic()
-    report = {**_points(arguments, output), "seconds": 0.0}
+    report = _takeovers(arguments, output) if arguments.takeovers else _points(arguments, output)
     report["seconds"] = round(time.monotonic() - begun, 1)
     good = campaign.is_good(report)
     text = json.dumps(report)
@@ -53,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="POINT:NTH",
         help="one case: these deaths in this order",
     )
+    add(
+        "--takeovers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="instead: writers fight N times over one account",
+    )
     add("--seed", type=int, default=1, help="draws the passes to die at (default 1)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="cases at a time (default: cores)")
     add(
@@ -74,6 +81,19 @@ def _points(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
     )
     report = campaign.summary([first, *outcomes])
     return {**report, "points_known": len(names), "failures": list(campaign.troubles([first, *outcomes]))}
+
+
+def _takeovers(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
+    contest = takeover.Contest(arguments.takeovers, seed=arguments.seed)
+    outcomes = campaign.contests([contest], 1, lambda one: _tell(output, one))
+    verdicts = [one.verdict for one in outcomes if one.verdict is not None]
+    return {
+        "takeovers": sum(one.struck for one in outcomes),
+        "writers": sum(one.writers for one in verdicts),
+        "given_up": sum(len(one.given_up) for one in verdicts),
+        **campaign.summary(outcomes),
+        "failures": list(campaign.troubles(outcomes)),
+    }
 
 
 def _cases(

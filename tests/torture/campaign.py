@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from eventlog.failpoints import POINTS
 from tests import pg
-from tests.torture import case, wires
+from tests.torture import case, takeover, wires
 from tests.torture.case import Kill, Outcome
 
 NAKED_BUDGET_SECONDS: Final = Decimal(2)
@@ -92,6 +92,22 @@ def run(jobs: Iterable[tuple[Kill, ...]], workers: int, told: Callable[[Outcome]
     return outcomes
 
 
+def contests(
+    given: Iterable[takeover.Contest], workers: int, told: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Let writers fight, one account per contest."""
+    with pg.database() as conninfo, ProcessPoolExecutor(workers, mp_context=FORKING) as pool:
+        fights = [
+            pool.submit(case.contest, conninfo, f"sim/sim/fight-{number}", one)
+            for number, one in enumerate(given)
+        ]
+        outcomes = []
+        for future in as_completed(fights):
+            outcomes.append(future.result())
+            told(outcomes[-1])
+    return outcomes
+
+
 def attempt(conninfo: str, job: Job) -> Outcome:
     """One case in a worker process. One whose second point did not come again is tried with its first pass."""
     if job.needs_new_database:
@@ -120,6 +136,7 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
         "naked_over_budget": sum(seconds > NAKED_BUDGET_SECONDS for seconds in naked),
         "naked_seconds_max": float(max(naked, default=Decimal(0))),
         "other": sum(bool(one.other) for one in verdicts) + sum(bool(one.failure) for one in found),
+        "unanswered": sum(one.unanswered for one in verdicts),
         "events": sum(one.events for one in verdicts),
     }
 
@@ -136,5 +153,5 @@ def troubles(outcomes: Iterable[Outcome]) -> Iterator[str]:
         if case.naked(one) > NAKED_BUDGET_SECONDS:
             found.append(f"naked for {case.naked(one)} s")
         if found:
-            kills = " ".join(f"--kill {kill}" for kill in one.kills)
-            yield f"python3 -m oms torture {kills}\n    " + "\n    ".join(found[:6])
+            words = " ".join(f"--kill {kill}" for kill in one.kills) or f"--takeovers {one.struck}"
+            yield f"python3 -m oms torture {words}\n    " + "\n    ".join(found[:6])

@@ -15,10 +15,11 @@ from msgspec import Struct
 
 from eventlog.failpoints import Plan
 from eventlog.postgres import PostgresLog
+from oms.brokers.simulated import Settings as BrokerSettings
 from oms.brokers.simulated import process as broker_process
 from oms.brokers.simulated.remote import LinkLost, RemoteSimulatedBroker
-from tests.torture import judge, wires, writer
-from tests.torture.day import BROKER, wanted
+from tests.torture import judge, takeover, wires, writer
+from tests.torture.day import BROKER, inputs, wanted
 
 LIFE_SECONDS: Final = 60
 """A writer that needs longer than this for its day hangs."""
@@ -54,13 +55,19 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return (self.failure, *found) if self.failure else found
 
 
-def run(conninfo: str, account: str, kills: tuple[Kill, ...], *, migrate: bool = False) -> Outcome:
+def run(
+    conninfo: str,
+    account: str,
+    kills: tuple[Kill, ...],
+    *,
+    migrate: bool = False,
+    venue: BrokerSettings = BROKER,
+) -> Outcome:
     """Kill one writer after the other as told, let the last one end the day, judge what is left."""
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="oms-torture-", dir=FAST if FAST.is_dir() else None) as folder:
-        place = Path(folder)
+    with _place() as place:
         desk = writer.Desk(conninfo, account, str(place / "socket"), str(place / "notes"), migrate)
-        with _broker(place):
+        with _broker(place, venue):
             struck, failure = _lives(desk, kills)
             verdict = _judged(desk, place) if not failure else None
         end = place / "notes.end"
@@ -73,6 +80,50 @@ def run(conninfo: str, account: str, kills: tuple[Kill, ...], *, migrate: bool =
         passed=passed,
         seconds=time.monotonic() - begun,
     )
+
+
+def contest(conninfo: str, account: str, given: takeover.Contest) -> Outcome:
+    """Let writers fight over one account until the day is over, and judge what is left.
+
+    Also found, as `other`: what a superseded writer sent, and trades that a single writer's run does not have.
+    """
+    begun = time.monotonic()
+    alone = run(conninfo, f"{account}-alone", (), venue=takeover.VENUE)
+    with _place() as place:
+        desk = writer.Desk(conninfo, account, str(place / "socket"), str(place / "notes"))
+        with _broker(place, takeover.VENUE):
+            takeovers, failure = takeover.fight(desk, given)
+            verdict = _judged(desk, place) if not failure else None
+        if verdict is not None:
+            log = PostgresLog(conninfo)
+            late = takeover.superseded(
+                log, account, [name for kind, name in judge.arrivals(place / "book") if kind != "QueryOrder"]
+            )
+            other = [*verdict.other, *late, *_differences(alone, verdict)]
+            verdict = msgspec.structs.replace(verdict, other=tuple(other))
+            log.close()
+    return Outcome(
+        kills=(), struck=takeovers, verdict=verdict, failure=failure, seconds=time.monotonic() - begun
+    )
+
+
+def _differences(alone: Outcome, verdict: judge.Verdict) -> Iterator[str]:
+    """What was bought and sold in all: a takeover may cost time, and time may cost a tick.
+
+    An intent whose first order died with its writer, or came too late, is given up and trades nothing.
+    """
+    expected = alone.verdict.traded if alone.verdict is not None else {}
+    for name in sorted(expected.keys() | verdict.traded.keys()):
+        given_up = name.partition(" ")[0] in verdict.given_up and name not in verdict.traded
+        if expected.get(name) != verdict.traded.get(name) and not given_up:
+            yield f"{name}: a single writer trades {expected.get(name)}, these {verdict.traded.get(name)}"
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """A directory for a broker's socket and book; on a RAM disk, because no power is cut here."""
+    with tempfile.TemporaryDirectory(prefix="oms-torture-", dir=FAST if FAST.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def _lives(desk: writer.Desk, kills: tuple[Kill, ...]) -> tuple[int, str]:
@@ -102,10 +153,10 @@ def life(work: Callable[..., Any], *given: Any) -> int | str:
 
 
 @contextmanager
-def _broker(place: Path) -> Iterator[None]:
+def _broker(place: Path, venue: BrokerSettings) -> Iterator[None]:
     """The broker process of this case; it hears nothing of the writer's deaths but a line that breaks."""
     words = ["--socket", str(place / "socket"), "--book", str(place / "book")]
-    words += ["--settings", msgspec.json.encode(BROKER).decode(), "--idle-seconds", str(LIFE_SECONDS)]
+    words += ["--settings", msgspec.json.encode(venue).decode(), "--idle-seconds", str(LIFE_SECONDS)]
     pid = writer.fork(broker_process.main, words)
     try:
         _wait_for(place / "socket")
@@ -143,6 +194,7 @@ def _judged(desk: writer.Desk, place: Path) -> judge.Verdict:
                 acknowledged=judge.acknowledged(Path(desk.notes)),
                 live=msgspec.json.decode((place / "notes.end").read_bytes())["digest"],
                 wanted=wanted(),
+                inputs=inputs(),
             )
         )
     finally:

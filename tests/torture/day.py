@@ -144,6 +144,11 @@ def wanted() -> dict[str, Decimal]:
     return {stock.name: Decimal(stock.quantity) for stock in STOCKS}
 
 
+def inputs() -> tuple[str, ...]:
+    """The keys of everything that has to be in the log once."""
+    return tuple(dict.fromkeys(record.dedupe_key for record in tape() if record.dedupe_key is not None))
+
+
 def _definitions(stock: Stock) -> Iterator[Event]:
     yield InstrumentDefined(
         instrument=stock.name, symbol=stock.name, currency="USD", tick=TICK, lot=Decimal(1), calendar="XNYS"

@@ -17,7 +17,7 @@ from eventlog.log import EventLog
 from eventlog.verify import verify_chain
 from oms.brokers.simulated.dump import BookDump
 from oms.events.broker import ExecutionCorrected, OrderFilled
-from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
+from oms.events.decisions import CancelRequested, EntryAbandoned, OrderPlaced, ReplaceRequested
 from oms.shell.record import event_of
 from oms.shell.recovery import recover
 from oms.state.digest import digest
@@ -27,15 +27,21 @@ from tests.raw_audit import audit
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What was found. `lost`, `duplicates` and `other` tell it in words; `result` is what can be compared."""
+    """What was found. `lost`, `duplicates` and `other` tell it in words; `traded` is what can be compared.
+
+    `given_up` are instruments whose entry was abandoned.
+    `unanswered` counts requests without an answer to orders that are over: they can change nothing any more.
+    """
 
     lost: tuple[str, ...]
     duplicates: tuple[str, ...]
     other: tuple[str, ...]
     naked: dict[str, Decimal]
-    result: dict[str, tuple[tuple[str, str], ...]]
+    traded: dict[str, str]
     events: int
     writers: int
+    unanswered: int
+    given_up: tuple[str, ...]
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -53,6 +59,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     acknowledged: list[tuple[int, str]]
     live: str
     wanted: dict[str, Decimal]
+    inputs: tuple[str, ...]
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -68,9 +75,11 @@ def judge(evidence: Evidence) -> Verdict:
         duplicates=tuple(_duplicates(evidence, rows)),
         other=(*found["findings"], *_unproven(evidence), *_unfinished(evidence, found["positions"])),
         naked=dict(trades),
-        result=_result(book),
+        traded=_traded(book),
         events=len(rows),
         writers=sum(row.type == "WriterStarted" for row in rows),
+        unanswered=_unanswered(evidence),
+        given_up=tuple(_given_up(rows)),
     )
 
 
@@ -82,6 +91,10 @@ def _lost(evidence: Evidence, rows: list[Envelope]) -> Iterator[str]:
     for seq, chain in evidence.acknowledged:
         if seq and chains.get(seq) != chain:
             yield f"row {seq} was acknowledged and is {'another' if seq in chains else 'gone'}"
+    logged = Counter(row.dedupe_key for row in rows)
+    for name in evidence.inputs:
+        if logged[name] != 1:
+            yield f"the input {name} is logged {logged[name]} times"
     booked: dict[str, Decimal] = {}
     for row in rows:
         event = event_of(row)
@@ -150,31 +163,47 @@ def _unfinished(evidence: Evidence, positions: dict[str, str]) -> Iterator[str]:
             yield f"{order.instrument}: order {order.client_order_id} ({order.role}) is still live"
     book = recover(evidence.log, evidence.account)
     for name, pipeline in book.pipelines.items():
-        pending = [one.client_order_id for one in pipeline.orders.values() if one.pending]
+        pending = [one.client_order_id for one in pipeline.orders.values() if one.pending and one.is_live]
         if pipeline.open_trades or pending:
             yield f"{name}: trades {pipeline.open_trades} are open, orders {pending} unanswered"
         if pipeline.safe_mode:
             yield f"{name} is in safe mode: {pipeline.safe_mode}"
 
 
-def _result(book: BookDump) -> dict[str, tuple[tuple[str, str], ...]]:
-    """What was traded, by instrument, without times and ids: (side and quantity, price) in order."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+def _given_up(rows: list[Envelope]) -> Iterator[str]:
+    for row in rows:
+        event = event_of(row)
+        if isinstance(event, EntryAbandoned):
+            yield event.instrument
+
+
+def _unanswered(evidence: Evidence) -> int:
+    book = recover(evidence.log, evidence.account)
+    return sum(len(one.pending) for pipeline in book.pipelines.values() for one in pipeline.orders.values())
+
+
+def _traded(book: BookDump) -> dict[str, str]:
+    """What was traded in all, by instrument and side."""
+    found: dict[str, Decimal] = defaultdict(Decimal)
     for one in book.executions:
-        found[one.instrument].append((f"{one.side} {one.quantity}", str(one.price)))
-    return {name: tuple(lines) for name, lines in sorted(found.items())}
+        found[f"{one.instrument} {one.side.value}"] += one.quantity
+    return {name: str(quantity) for name, quantity in sorted(found.items())}
+
+
+def arrivals(book: Path) -> list[tuple[str, str]]:
+    """(type, wire id) of every command that came to the broker's door, in order, by the book's own lines."""
+    found: list[tuple[str, str]] = []
+    for line in book.read_text(encoding="utf-8").splitlines():
+        for fact in json.loads(line.partition(" ")[2]).get("facts", ()):
+            command = fact.get("item", {}).get("command")
+            if command is not None:
+                found.append((command["type"], command["client_order_id"]))
+    return found
 
 
 def placements(book: Path) -> Counter[str]:
-    """How often each client id came to the broker with a new order, by the book's own lines."""
-    placed: Counter[str] = Counter()
-    for line in book.read_text(encoding="utf-8").splitlines():
-        for fact in json.loads(line.partition(" ")[2]).get("facts", ()):
-            item = fact.get("item")
-            command = item.get("command") if isinstance(item, dict) else None
-            if isinstance(command, dict) and command.get("type") == "PlaceOrder":
-                placed[command["client_order_id"]] += 1
-    return placed
+    """How often each client id came to the broker with a new order."""
+    return Counter(name for kind, name in arrivals(book) if kind == "PlaceOrder")
 
 
 def acknowledged(notes: Path) -> list[tuple[int, str]]:

@@ -20,12 +20,13 @@ from eventlog.postgres import PostgresLog
 from eventlog.processes import owner_text
 from oms.brokers.simulated.remote import RemoteSimulatedBroker
 from oms.config import Settings
+from oms.events.base import Stamped
 from oms.shell import runner as runners
 from oms.shell.opening import Identity, open_runner
 from oms.shell.runner import Committed, Runner
 from oms.shell.virtual import VirtualTime
 from oms.state.digest import digest
-from oms.values import CONTEXT
+from oms.values import CONTEXT, Micros
 from tests.torture import wires
 from tests.torture.day import DAY, START, tape
 
@@ -84,16 +85,34 @@ def identity(desk: Desk) -> Identity:
 
 
 def _trade(log: PostgresLog, writer: Runner, broker: RemoteSimulatedBroker) -> None:
-    """As `oms demo` goes on: records the log may lack come again, their keys drop those it has."""
     clock = VirtualTime(writer, broker)
     clock.connect()
-    seen, done = broker.now, writer.now
-    for number, record in enumerate(tape()):
-        if record.logical_time >= done or record.logical_time <= START:
-            clock.feed(record, broker_sees=record.logical_time > seen or record.logical_time <= START)
+    seen = broker.now
+    for number, record in enumerate(missing(log, writer)):
+        feed(clock, record, seen)
         if number % SNAPSHOT_EVERY == 0:
             log.save_snapshot(cached(writer))
     clock.flush()
+
+
+def missing(log: PostgresLog, writer: Runner) -> list[Stamped]:
+    """What the log may lack of the day: keyed records that it has not, and quotes that are not history.
+
+    Records of the present instant come again: the keys of those that are logged drop them.
+    """
+    logged = {row.dedupe_key: row.logical_time for row in log.read(writer.head.account)}
+    now = writer.now
+    return [
+        record
+        for record in tape()
+        if record.logical_time >= now
+        or (record.dedupe_key is not None and logged.get(record.dedupe_key, now) >= now)
+    ]
+
+
+def feed(clock: VirtualTime, record: Stamped, seen: Micros) -> None:
+    """One record; the venue, whose time was `seen` when we came, hears nothing twice."""
+    clock.feed(record, broker_sees=record.logical_time > seen or record.logical_time <= START)
 
 
 def cached(writer: Runner) -> Snapshot:

@@ -1,12 +1,19 @@
 """Commands on their way to the wire: order, expiry, failures as inputs."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from types import SimpleNamespace
 
+import pytest
+
+from eventlog.errors import Fenced
+from eventlog.memory import MemoryLog
 from oms.commands import CancelOrder, Command, PlaceOrder
 from oms.events.base import Stamped
 from oms.events.broker import CommandExpired, CommandFailed
 from oms.shell.dispatcher import Dispatcher
-from oms.values import OrderType, Role, Side, TimeInForce
+from oms.shell.opening import Identity, open_runner
+from oms.values import CONTEXT, OrderType, Role, Side, TimeInForce
+from tests import builders
 
 
 class Wire:
@@ -69,3 +76,27 @@ def test_failure_of_the_wire_means_unknown() -> None:
     assert isinstance(event, CommandFailed)
     assert event.sent
     assert told[0].dedupe_key == "CommandFailed:2"
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_writer_that_slept_sends_only_what_is_still_its_own(
+    monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("oms.shell.runner.time", SimpleNamespace(monotonic=lambda: now[0]))
+    log, wire = MemoryLog(clock=lambda: now[0]), Wire()
+    log.ensure_partitions(builders.DAY, 1)
+    who = Identity(log_id="log", code="", dependencies="")
+    with localcontext(CONTEXT):
+        runner = open_runner(
+            log, "sim/sim/a", builders.settings(), at=builders.OPEN, trading_day=builders.DAY, who=who
+        )
+    dispatcher = Dispatcher(wire, list[Stamped]().append, hold=runner.renew)
+    now[0] += 60
+    if overtaken:
+        log.acquire("sim/sim/a", "another")
+        with pytest.raises(Fenced):
+            dispatcher.dispatch([place(2, Role.STOP)], 10)
+    else:
+        dispatcher.dispatch([place(2, Role.STOP)], 10)
+    assert wire.sent == ([] if overtaken else [2])
