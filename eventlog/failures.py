@@ -16,10 +16,13 @@ _VALUE_CLASSES = ("22", "23", "54")
 
 
 def is_away(error: psycopg.Error) -> bool:
-    """Whether the server cannot answer now; without a SQLSTATE the connection itself broke."""
+    """Whether the server cannot answer now; without a SQLSTATE the connection itself broke.
+
+    libpq may tell of a line that broke while it still calls the connection good; psycopg then knows no kind.
+    """
     state = error.sqlstate
     if state is None:
-        return isinstance(error, psycopg.OperationalError)
+        return isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
     return state.startswith(_AWAY_CLASSES) or state in _AWAY_STATES
 
 

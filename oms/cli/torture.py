@@ -16,7 +16,8 @@ app = typer.Typer(add_completion=False)
 def torture(context: typer.Context) -> int:
     """Kill the writer (or the database) at named points, start it again, and look for what was lost or doubled.
 
-    --points all|LIST, --pairs for every two in a row, --chains N for longer rows, --kill POINT:NTH for one case.
+    --points all|LIST, --pairs for every two in a row, --chains N for longer rows, --kill POINT:NTH for one case;
+    --takeovers N lets two writers fight over an account; --postgres kills and hurts a server of its own.
     Exit code 1 if anything was found; each finding comes with the command that repeats it.
     """
     output = output_of(context)

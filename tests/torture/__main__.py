@@ -9,15 +9,17 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from oms.cli.output import Options, Output
-from tests.torture import campaign, takeover
+from tests.torture import campaign, faults, servers, takeover
 from tests.torture.case import Kill, Outcome
 
 ALL: Final = "all"
+BAD: Final = ("lost", "duplicates", "naked_over_budget", "other", "failures")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -25,9 +27,14 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     output = Output(Options(json=arguments.json is not None))
     begun = time.monotonic()
-    report = _takeovers(arguments, output) if arguments.takeovers else _points(arguments, output)
+    if arguments.postgres:
+        report = _postgres(arguments, output)
+    elif arguments.takeovers:
+        report = _takeovers(arguments, output)
+    else:
+        report = _points(arguments, output)
     report["seconds"] = round(time.monotonic() - begun, 1)
-    good = campaign.is_good(report)
+    good = not any(report.get(name) for name in BAD)
     text = json.dumps(report)
     if arguments.json:
         Path(arguments.json).write_text(text, encoding="utf-8")
@@ -60,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="instead: writers fight N times over one account",
     )
+    add("--postgres", action="store_true", help="instead: kill and hurt a PostgreSQL server of its own")
+    add("--server-kills", type=int, default=500, metavar="N", help="with --postgres (default 500)")
+    add("--events", type=int, default=1_000_000, metavar="N", help="with --postgres: acknowledged at least")
     add("--seed", type=int, default=1, help="draws the passes to die at (default 1)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="cases at a time (default: cores)")
     add(
@@ -94,6 +104,20 @@ def _takeovers(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
         **campaign.summary(outcomes),
         "failures": list(campaign.troubles(outcomes)),
     }
+
+
+def _postgres(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
+    with ProcessPoolExecutor(1, mp_context=campaign.FORKING) as pool:
+        day = faults.day_under_kills(max(arguments.server_kills // 10, 3), pool)
+    with servers.server("torture-faults") as found:
+        scenarios = {"day_under_kills": day, **faults.run(found)}
+    for name, text in scenarios.items():
+        output.message(f"{name}: {text}")
+    report = servers.kill_under_load(
+        arguments.server_kills, arguments.events, seed=arguments.seed, told=output.message
+    )
+    failed = [f"{name}: {text}" for name, text in scenarios.items() if text.startswith("FAILED")]
+    return {**report, "scenarios": scenarios, "failures": [*report["failures"], *failed]}
 
 
 def _cases(

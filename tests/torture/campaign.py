@@ -141,11 +141,6 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     }
 
 
-def is_good(report: dict[str, Any]) -> bool:
-    """Whether nothing was found that must not be."""
-    return not any(report[name] for name in ("lost", "duplicates", "naked_over_budget", "other"))
-
-
 def troubles(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """One text per bad case: how to make it happen again, and what was found."""
     for one in outcomes:
