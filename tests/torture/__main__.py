@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--postgres", action="store_true", help="instead: kill and hurt a PostgreSQL server of its own")
     add("--server-kills", type=int, default=500, metavar="N", help="with --postgres (default 500)")
     add("--events", type=int, default=1_000_000, metavar="N", help="with --postgres: acknowledged at least")
+    add(
+        "--downtime",
+        type=int,
+        default=0,
+        metavar="S",
+        help="seconds of the day between two lives (default 0)",
+    )
     add("--seed", type=int, default=1, help="draws the passes to die at (default 1)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="cases at a time (default: cores)")
     add(
@@ -86,9 +93,11 @@ def _points(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
     names = arguments.points
     with campaign.pg.empty_database() as conninfo:
         first = campaign.clean(conninfo)
-    outcomes = campaign.run(
-        _cases(arguments, names, first.passed), arguments.workers, lambda one: _tell(output, one)
-    )
+    jobs = [
+        campaign.Job(number, kills, arguments.downtime)
+        for number, kills in enumerate(_cases(arguments, names, first.passed))
+    ]
+    outcomes = campaign.run(jobs, arguments.workers, lambda one: _tell(output, one))
     report = campaign.summary([first, *outcomes])
     return {**report, "points_known": len(names), "failures": list(campaign.troubles([first, *outcomes]))}
 

@@ -13,10 +13,8 @@ from msgspec import Struct
 from eventlog.failpoints import POINTS
 from tests import pg
 from tests.torture import case, takeover, wires
-from tests.torture.case import Kill, Outcome
+from tests.torture.case import Kill, Outcome, Terms
 
-NAKED_BUDGET_SECONDS: Final = Decimal(2)
-"""So long a position may be without protection in a case: one `ack_timeout`, all instruments together."""
 SETTING_UP: Final = ("migration.", "partition.")
 """Points that only a new database passes."""
 FORKING: Final = get_context("forkserver")
@@ -28,6 +26,7 @@ class Job(Struct, frozen=True):
 
     number: int
     kills: tuple[Kill, ...]
+    downtime_s: int = 0
 
     @property
     def needs_new_database(self) -> bool:
@@ -42,7 +41,7 @@ def all_points() -> tuple[str, ...]:
 
 def clean(conninfo: str) -> Outcome:
     """A day without any death, from the empty database on: how often each point is passed."""
-    return case.run(conninfo, "sim/sim/clean", (), migrate=True)
+    return case.run(conninfo, "sim/sim/clean", (), Terms(migrate=True))
 
 
 def single(passed: dict[str, int], points: Iterable[str], hits: int, seed: int) -> Iterator[tuple[Kill, ...]]:
@@ -79,14 +78,13 @@ def _anywhere(random: Random, passed: dict[str, int], names: list[str]) -> Kill:
     return Kill(point, random.randint(1, max(passed.get(point, 1) // 3, 1)))
 
 
-def run(jobs: Iterable[tuple[Kill, ...]], workers: int, told: Callable[[Outcome], None]) -> list[Outcome]:
+def run(jobs: Iterable[Job], workers: int, told: Callable[[Outcome], None]) -> list[Outcome]:
     """Run all cases, `workers` at a time; `told` hears of each as it ends."""
     with ExitStack() as stack:
         conninfo = stack.enter_context(pg.database())
         pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=FORKING))
-        numbered = [Job(number, kills) for number, kills in enumerate(jobs)]
         outcomes = []
-        for future in as_completed([pool.submit(attempt, conninfo, job) for job in numbered]):
+        for future in as_completed([pool.submit(attempt, conninfo, job) for job in jobs]):
             outcomes.append(future.result())
             told(outcomes[-1])
     return outcomes
@@ -112,11 +110,14 @@ def attempt(conninfo: str, job: Job) -> Outcome:
     """One case in a worker process. One whose second point did not come again is tried with its first pass."""
     if job.needs_new_database:
         with pg.empty_database() as fresh:
-            return case.run(fresh, "sim/sim/torture", job.kills, migrate=True)
-    outcome = case.run(conninfo, f"sim/sim/{job.number}", job.kills)
+            return case.run(
+                fresh, "sim/sim/torture", job.kills, Terms(migrate=True, downtime_s=job.downtime_s)
+            )
+    terms = Terms(downtime_s=job.downtime_s)
+    outcome = case.run(conninfo, f"sim/sim/{job.number}", job.kills, terms)
     if outcome.struck == 1 and len(job.kills) == 2 and job.kills[1].nth > 1 and not outcome.findings:
         again = (job.kills[0], Kill(job.kills[1].point))
-        return case.run(conninfo, f"sim/sim/{job.number}-again", again)
+        return case.run(conninfo, f"sim/sim/{job.number}-again", again, terms)
     return outcome
 
 
@@ -133,7 +134,7 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
         "kills": sum(one.struck for one in found),
         "lost": sum(bool(one.lost) for one in verdicts),
         "duplicates": sum(bool(one.duplicates) for one in verdicts),
-        "naked_over_budget": sum(seconds > NAKED_BUDGET_SECONDS for seconds in naked),
+        "naked_over_budget": sum(bool(one.naked_over_budget) for one in found),
         "naked_seconds_max": float(max(naked, default=Decimal(0))),
         "other": sum(bool(one.other) for one in verdicts) + sum(bool(one.failure) for one in found),
         "unanswered": sum(one.unanswered for one in verdicts),
@@ -144,9 +145,7 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
 def troubles(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """One text per bad case: how to make it happen again, and what was found."""
     for one in outcomes:
-        found = list(one.findings)
-        if case.naked(one) > NAKED_BUDGET_SECONDS:
-            found.append(f"naked for {case.naked(one)} s")
-        if found:
+        if one.findings:
+            pause = f" --downtime {one.downtime_s}" if one.downtime_s else ""
             words = " ".join(f"--kill {kill}" for kill in one.kills) or f"--takeovers {one.struck}"
-            yield f"python3 -m oms torture {words}\n    " + "\n    ".join(found[:6])
+            yield f"python3 -m oms torture {words}{pause}\n    " + "\n    ".join(one.findings[:6])

@@ -21,6 +21,8 @@ from oms.brokers.simulated.remote import LinkLost, RemoteSimulatedBroker
 from tests.torture import judge, takeover, wires, writer
 from tests.torture.day import BROKER, inputs, wanted
 
+NAKED_BUDGET_SECONDS: Final = Decimal(2)
+"""So long a position may be without protection around a death: one `ack_timeout`."""
 LIFE_SECONDS: Final = 60
 """A writer that needs longer than this for its day hangs."""
 BROKER_SECONDS: Final = 20
@@ -38,6 +40,14 @@ class Kill(Struct, frozen=True):
         return f"{self.point}:{self.nth}"
 
 
+class Terms(Struct, frozen=True, kw_only=True):
+    """How a case is set up: `migrate` an empty database first, let `downtime_s` pass between two lives."""
+
+    migrate: bool = False
+    venue: BrokerSettings = BROKER
+    downtime_s: int = 0
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a case ended. `struck` are the kills that happened: a life may end before its point comes."""
 
@@ -46,28 +56,42 @@ class Outcome(Struct, frozen=True, kw_only=True):
     verdict: judge.Verdict | None
     failure: str = ""
     passed: dict[str, int] = {}
+    downtime_s: int = 0
     seconds: float = 0.0
 
     @property
     def findings(self) -> tuple[str, ...]:
         """Everything that must not be."""
         found = self.verdict.findings if self.verdict is not None else ()
-        return (self.failure, *found) if self.failure else found
+        naked = (f"{name}: naked for {seconds} s" for name, seconds in self.naked_over_budget.items())
+        return (*((self.failure,) if self.failure else ()), *found, *naked)
+
+    @property
+    def naked_over_budget(self) -> dict[str, Decimal]:
+        """Positions that were without protection for longer than a death and the pause after it may cost."""
+        found = self.verdict.naked if self.verdict is not None else {}
+        budget = NAKED_BUDGET_SECONDS + self.downtime_s * self.struck
+        return {name: seconds for name, seconds in found.items() if seconds > budget}
 
 
 def run(
     conninfo: str,
     account: str,
     kills: tuple[Kill, ...],
-    *,
-    migrate: bool = False,
-    venue: BrokerSettings = BROKER,
+    terms: "Terms | None" = None,
 ) -> Outcome:
     """Kill one writer after the other as told, let the last one end the day, judge what is left."""
-    begun = time.monotonic()
+    begun, terms = time.monotonic(), terms or Terms()
     with _place() as place:
-        desk = writer.Desk(conninfo, account, str(place / "socket"), str(place / "notes"), migrate)
-        with _broker(place, venue):
+        desk = writer.Desk(
+            conninfo,
+            account,
+            str(place / "socket"),
+            str(place / "notes"),
+            migrate=terms.migrate,
+            downtime_s=terms.downtime_s,
+        )
+        with _broker(place, terms.venue):
             struck, failure = _lives(desk, kills)
             verdict = _judged(desk, place) if not failure else None
         end = place / "notes.end"
@@ -78,6 +102,7 @@ def run(
         verdict=verdict,
         failure=failure,
         passed=passed,
+        downtime_s=terms.downtime_s,
         seconds=time.monotonic() - begun,
     )
 
@@ -88,7 +113,7 @@ def contest(conninfo: str, account: str, given: takeover.Contest) -> Outcome:
     Also found, as `other`: what a superseded writer sent, and trades that a single writer's run does not have.
     """
     begun = time.monotonic()
-    alone = run(conninfo, f"{account}-alone", (), venue=takeover.VENUE)
+    alone = run(conninfo, f"{account}-alone", (), Terms(venue=takeover.VENUE))
     with _place() as place:
         desk = writer.Desk(conninfo, account, str(place / "socket"), str(place / "notes"))
         with _broker(place, takeover.VENUE):
@@ -203,5 +228,5 @@ def _judged(desk: writer.Desk, place: Path) -> judge.Verdict:
 
 
 def naked(outcome: Outcome) -> Decimal:
-    """Seconds without protection, all instruments together, as raw rows tell."""
-    return sum(outcome.verdict.naked.values(), Decimal(0)) if outcome.verdict is not None else Decimal(0)
+    """Seconds without protection of the position that had the most of them, as raw rows tell."""
+    return max(outcome.verdict.naked.values(), default=Decimal(0)) if outcome.verdict else Decimal(0)

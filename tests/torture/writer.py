@@ -21,29 +21,36 @@ from eventlog.processes import owner_text
 from oms.brokers.simulated.remote import RemoteSimulatedBroker
 from oms.config import Settings
 from oms.events.base import Stamped
+from oms.events.market import BarClosed, QuoteReported
+from oms.events.session import VenueStatusChanged
 from oms.shell import runner as runners
 from oms.shell.opening import Identity, open_runner
 from oms.shell.runner import Committed, Runner
 from oms.shell.virtual import VirtualTime
 from oms.state.digest import digest
-from oms.values import CONTEXT, Micros
+from oms.values import CONTEXT, SECOND, Micros
 from tests.torture import wires
 from tests.torture.day import DAY, START, tape
 
 SNAPSHOT_EVERY: Final = 150
 """Inputs between two cached folds."""
+MARKET: Final = (QuoteReported, BarClosed, VenueStatusChanged)
 RENEW_SECONDS: Final = 0.02
 """So often the lease is prolonged, so that a day of a second sees it."""
 
 
 class Desk(Struct, frozen=True):
-    """Where one case lives: its log, its broker, and the file of what was acknowledged."""
+    """Where one case lives: its log, its broker, and the file of what was acknowledged.
+
+    `downtime_s` passes between a death and the next life: the market goes on, and nobody watches.
+    """
 
     conninfo: str
     account: str
     socket: str
     notes: str
     migrate: bool = False
+    downtime_s: int = 0
 
 
 def fork(work: Callable[..., Any], *given: Any) -> int:
@@ -70,9 +77,11 @@ def run(desk: Desk, plan: failpoints.Plan | None) -> int:
             schema.upgrade(desk.conninfo)
         log = wires.Log(desk.conninfo, plan)
         log.ensure_partitions(DAY, 2)
-        writer = open_runner(log, desk.account, Settings(), at=START, trading_day=DAY, who=identity(desk))
+        broker = wires.Broker(Path(desk.socket), plan)
+        at = _sleep(broker, desk.downtime_s) if desk.downtime_s and log.last_seq(desk.account) else START
+        writer = open_runner(log, desk.account, Settings(), at=at, trading_day=DAY, who=identity(desk))
         note = Notes(Path(desk.notes), writer)
-        _trade(log, writer, wires.Broker(Path(desk.socket), plan))
+        _trade(log, writer, broker)
         log.release(desk.account, owner_text())
         state = writer.published
         note.finish(digest(state.account, state.pipelines), plan)
@@ -89,10 +98,24 @@ def _trade(log: PostgresLog, writer: Runner, broker: RemoteSimulatedBroker) -> N
     clock.connect()
     seen = broker.now
     for number, record in enumerate(missing(log, writer)):
+        if record.logical_time > clock.now:
+            # As a live writer: what came in an instant is durable before the next one.
+            clock.flush()
         feed(clock, record, seen)
         if number % SNAPSHOT_EVERY == 0:
             log.save_snapshot(cached(writer))
     clock.flush()
+
+
+def _sleep(broker: RemoteSimulatedBroker, seconds: int) -> Micros:
+    """Let the venue have its market for so long; the time it is then."""
+    broker.dump()
+    seen = broker.now
+    until = seen + seconds * SECOND
+    for record in tape():
+        if seen < record.logical_time <= until and isinstance(record.event, MARKET):
+            broker.market(record.event, record.logical_time)
+    return until
 
 
 def missing(log: PostgresLog, writer: Runner) -> list[Stamped]:
