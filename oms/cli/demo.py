@@ -54,7 +54,7 @@ def demo(context: typer.Context) -> int:
         log.ensure_partitions(demo_tape.DAY, 2)
         runner, resumed = _writer(output, log)
         with _broker(output, runner) as broker:
-            digest_live = _run(output, runner, broker, resumed=resumed)
+            digest_live = _run(output, runner, broker, _logged(log, runner) if resumed else None)
         log.release(runner.head.account, owner_text())
         return _prove(output, log, runner.head.account, digest_live, started)
 
@@ -119,8 +119,8 @@ def _reach(path: Path, book: Path, settings: BrokerSettings) -> tuple[RemoteSimu
     return RemoteSimulatedBroker(path), False
 
 
-def _run(output: Output, runner: Runner, broker: RemoteSimulatedBroker, *, resumed: bool) -> str:
-    start, opened, _ = demo_tape.times()
+def _run(output: Output, runner: Runner, broker: RemoteSimulatedBroker, logged: frozenset[str] | None) -> str:
+    start = demo_tape.times()[0]
     account = runner.head.account
     clock = VirtualTime(runner, broker)
     clock.connect()
@@ -129,7 +129,7 @@ def _run(output: Output, runner: Runner, broker: RemoteSimulatedBroker, *, resum
     seen_by_broker, done_until = broker.now, runner.now
     with output.progress("session", len(records)) as advance:
         for count, record in enumerate(records, 1):
-            if not resumed or _is_ahead(record, done_until, opened):
+            if logged is None or _is_missing(record, done_until, logged):
                 clock.feed(
                     record, broker_sees=record.logical_time > seen_by_broker or record.logical_time <= start
                 )
@@ -137,7 +137,7 @@ def _run(output: Output, runner: Runner, broker: RemoteSimulatedBroker, *, resum
                 advance(500)
     clock.flush()
     state = runner.published
-    taken = "resumed " if resumed else ""
+    taken = "resumed " if logged is not None else ""
     output.step(
         "session",
         f"{taken}{demo_tape.DAY} XNYS, {account}, {runner.head.seq} events",
@@ -146,9 +146,16 @@ def _run(output: Output, runner: Runner, broker: RemoteSimulatedBroker, *, resum
     return digest(state.account, state.pipelines)
 
 
-def _is_ahead(record: Stamped, done_until: Micros, opened: Micros) -> bool:
-    """What the log may not have yet. At the border records come again and their keys drop them."""
-    return record.logical_time >= done_until or record.logical_time < opened
+def _logged(log: EventLog, runner: Runner) -> frozenset[str]:
+    """The keys of what the log has."""
+    return frozenset(row.dedupe_key for row in log.read(runner.head.account) if row.dedupe_key is not None)
+
+
+def _is_missing(record: Stamped, done_until: Micros, logged: frozenset[str]) -> bool:
+    """What the log may not have: a message of the broker may stand in it for a later time than a lost record."""
+    if record.dedupe_key is None:
+        return record.logical_time >= done_until
+    return record.dedupe_key not in logged
 
 
 def _prove(output: Output, log: EventLog, account: str, digest_live: str, started: float) -> int:
