@@ -5,14 +5,13 @@ SQLAlchemy and Alembic are loaded only when a migration is asked for.
 
 import threading
 from datetime import date
-from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from psycopg import sql
 
-from eventlog import failpoints
+from eventlog import failpoints, views
 from eventlog.errors import DatabaseAway, DatabaseNewer, LogError
 
 if TYPE_CHECKING:
@@ -174,20 +173,20 @@ def _migrate(conninfo: str) -> None:
 
 
 def _define_views(connection: Connection) -> None:
-    """Views are derived, so they follow the program and need no migration of their own."""
-    for path in sorted((files("eventlog") / "views").iterdir(), key=lambda item: item.name):
-        if not path.name.endswith(".sql"):
-            continue
-        text = path.read_text(encoding="utf-8")
-        name, digest = path.name.removesuffix(".sql"), sha256(text.encode()).hexdigest()
-        query = "SELECT obj_description(to_regclass(%s), 'pg_class')"
-        if connection.execute(query, (f"{SCHEMA}.{name}",)).fetchone() == (digest,):
-            continue
-        view = sql.Identifier(SCHEMA, name)
-        for statement in (
-            sql.SQL("DROP VIEW IF EXISTS {view}").format(view=view),
-            sql.SQL("CREATE VIEW {view} AS {query}").format(view=view, query=sql.SQL(text)),
-            sql.SQL("COMMENT ON VIEW {view} IS {digest}").format(view=view, digest=sql.Literal(digest)),
-            sql.SQL("GRANT SELECT ON {view} TO oms_reader, oms_auditor").format(view=view),
-        ):
-            connection.execute(statement)
+    """Make the views that this program brings. They are derived, so they need no migration of their own.
+
+    If any differs from what is there, all are made again: they build on one another.
+    """
+    wanted = views.definitions()
+    found = dict(connection.execute(views.FOUND).fetchall())
+    if found == {view.name: view.digest for view in wanted}:
+        return
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {views.CHECKS}")
+    for name in found:
+        connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(views.identifier(name)))
+    for view in wanted:
+        name = views.identifier(view.name)
+        connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(name, sql.SQL(view.text)))
+        connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(name, sql.Literal(view.digest)))
+        connection.execute(sql.SQL("GRANT SELECT ON {} TO oms_reader, oms_auditor").format(name))
+    connection.execute(f"GRANT USAGE ON SCHEMA {views.CHECKS} TO oms_reader, oms_auditor")

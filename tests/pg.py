@@ -21,7 +21,13 @@ from eventlog import cluster, embedded, schema
 from eventlog.processes import start_ticks
 from tests.checkout import ROOT
 
-SHAPING = ("migrations/**/*.py", "eventlog/views/*.sql", "eventlog/schema.py", "eventlog/cluster.py")
+SHAPING = (
+    "migrations/**/*.py",
+    "eventlog/views/**/*.sql",
+    "eventlog/views/*.py",
+    "eventlog/schema.py",
+    "eventlog/cluster.py",
+)
 _numbers = count(1)
 _exit = contextlib.ExitStack()
 atexit.register(_exit.close)

@@ -25,6 +25,7 @@ COMMANDS = {
     "conformance": Command("oms.cli.conformance", "check order states against published cases"),
     "config": Command("oms.cli.config", "show or check the settings and where each comes from"),
     "db": Command("oms.cli.database", "status, stop or reset of the embedded database"),
+    "audit": Command("oms.cli.audit", "ask the log in SQL: recipes, and checks that must find nothing"),
     "test": Command("oms.cli.test", "run the test suite of this checkout (pytest)", passes_through=True),
     "bench": Command("oms.cli.bench", "measure speed and compare it with the targets", passes_through=True),
     "simulate": Command("oms.cli.simulate", "seeded simulation with faults, checked", passes_through=True),

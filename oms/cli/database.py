@@ -16,6 +16,8 @@ from oms.cli.output import Output
 from oms.errors import DomainProblem, UsageProblem
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from eventlog.embedded import Status
     from eventlog.postgres import PostgresLog
 
@@ -86,6 +88,27 @@ def open_log(output: Output, database: str | None = None) -> Iterator["PostgresL
         stack.callback(log.close)
         output.step("database", _described(conninfo, embedded_server=not url), time.monotonic() - started)
         yield log
+
+
+@contextmanager
+def opened_database(output: Output) -> Iterator["Connection[Any]"]:
+    """Yield a plain connection to the database of this command line, migrated; for questions in SQL."""
+    import psycopg
+
+    from eventlog import embedded
+    from eventlog.errors import DatabaseAway
+    from eventlog.schema import upgrade
+
+    url = output.options.database
+    with ExitStack() as stack:
+        conninfo = driver_url(url) if url else stack.enter_context(embedded.session())
+        upgrade(conninfo)
+        try:
+            connection = psycopg.connect(conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise DatabaseAway(f"cannot connect to the database: {error}") from error
+        with connection:
+            yield connection
 
 
 def driver_url(url: str) -> str:

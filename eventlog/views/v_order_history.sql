@@ -1,0 +1,126 @@
+-- Every row about an order and what was true of it afterwards: quantity in force, filled, leaves, status.
+-- The row with the highest `seq` at or below n is the order as of event n.
+WITH terms AS (
+    SELECT report.*, execution.counted,
+        coalesce(execution.quantity_change, 0) AS quantity_change,
+        coalesce(execution.value_change, 0) AS value_change,
+        (report.body ->> 'leaves')::numeric AS leaves_reported,
+        (report.body ->> 'cumulative')::numeric AS cumulative,
+        CASE
+            WHEN report.type IN ('OrderPlaced', 'OrderReplaced') THEN (report.body ->> 'quantity')::numeric
+            WHEN report.type = 'OrderStatusReported' AND report.body ->> 'status' NOT IN (
+                'REJECTED', 'CANCELED', 'EXPIRED', 'PENDING_NEW', 'PENDING_CANCEL', 'PENDING_REPLACE'
+            ) THEN (report.body ->> 'quantity')::numeric
+            -- A fill under the id of a replace proves that it took effect, whatever became of its answer.
+            WHEN execution.counted AND row_number() OVER (
+                PARTITION BY report.shard, report.account, report.pipeline, report.client_order_id, report.wire_id,
+                    report.type IN ('OrderFilled', 'OrderReplaced') ORDER BY report.seq
+            ) = 1 THEN (asked.body ->> 'quantity')::numeric
+        END AS quantity_new,
+        report.body ->> 'status' AS reported
+    FROM oms.v_report AS report
+    LEFT JOIN oms.v_execution AS execution ON execution.shard = report.shard
+        AND execution.account = report.account AND execution.seq = report.seq
+    LEFT JOIN oms.event AS asked ON report.type = 'OrderFilled' AND asked.type = 'ReplaceRequested'
+        AND asked.shard = report.shard AND asked.account = report.account AND asked.pipeline = report.pipeline
+        AND asked.body ->> 'wire_id' = report.wire_id
+    WHERE report.client_order_id IS NOT NULL
+),
+counted AS (
+    SELECT terms.*,
+        sum(quantity_change) OVER so_far AS filled,
+        sum(value_change) OVER so_far AS value,
+        count(quantity_new) OVER so_far AS terms_no,
+        count(*) FILTER (WHERE counted AND type <> 'OrderFilled') OVER so_far AS epoch
+    FROM terms
+    WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
+),
+ordered AS (
+    SELECT counted.*,
+        max(cumulative) OVER (
+            PARTITION BY shard, account, pipeline, client_order_id, epoch ORDER BY seq
+        ) AS total,
+        max(quantity_new) OVER (PARTITION BY shard, account, pipeline, client_order_id, terms_no) AS quantity_asked,
+        count(*) FILTER (
+            WHERE leaves_reported IS NOT NULL OR type IN ('OrderPlaced', 'OrderFilled', 'OrderReplaced')
+        ) OVER (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq) AS leaves_no
+    FROM counted
+),
+marked AS (
+    SELECT ordered.*,
+        coalesce(greatest(quantity_asked, CASE WHEN client_order_id LIKE 'X:%' THEN greatest(filled, total) END), filled)
+            AS quantity,
+        max(leaves_reported) OVER (PARTITION BY shard, account, pipeline, client_order_id, leaves_no) AS leaves_said,
+        CASE
+            WHEN type = 'OrderCanceled' OR reported IN ('CANCELED', 'EXPIRED')
+                OR (reported = 'DONE_FOR_DAY' AND leaves_reported = 0) THEN 'CANCELED'
+            WHEN reported = 'REJECTED' OR (type = 'OrderRejected' AND body ->> 'code' IS DISTINCT FROM 'DUPLICATE_ORDER')
+                THEN CASE WHEN filled > 0 THEN 'CANCELED' ELSE 'REJECTED' END
+            WHEN type = 'OrderRejected' AND NOT bool_or(type IN (
+                    'OrderAccepted', 'OrderTriggered', 'OrderFilled', 'OrderReplaced', 'OrderStatusReported'
+                )) OVER so_far THEN 'REJECTED'
+            WHEN type = 'OrderUnknown' AND wire_id = client_order_id THEN
+                CASE WHEN filled > 0 OR bool_or(type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced')) OVER so_far
+                    THEN 'CANCELED' ELSE 'REJECTED' END
+            WHEN (type IN ('CommandRefused', 'CommandExpired') OR (type = 'CommandFailed' AND body ->> 'sent' = 'false'))
+                AND (body ->> 'command_seq')::bigint = min(seq) OVER so_far THEN 'REJECTED'
+        END AS ending,
+        type IN ('OrderUnknown', 'CommandRefused', 'CommandExpired', 'CommandFailed')
+            OR (type = 'OrderRejected' AND filled > 0) AS is_assumed,
+        type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced')
+            OR (type = 'OrderFilled' AND counted AND leaves_reported IS DISTINCT FROM 0)
+            OR reported IN ('NEW', 'PARTIALLY_FILLED', 'FILLED', 'SUSPENDED', 'STOPPED', 'PENDING_NEW',
+                'PENDING_CANCEL', 'PENDING_REPLACE')
+            OR (reported = 'DONE_FOR_DAY' AND leaves_reported IS DISTINCT FROM 0) AS is_alive
+    FROM ordered
+    WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
+),
+lives AS (
+    -- A sign of life takes back an end that was only assumed; after a proven end it changes nothing.
+    SELECT marked.*,
+        max(seq) FILTER (WHERE is_alive) OVER so_far AS alive_seq,
+        min(seq) FILTER (WHERE ending IS NOT NULL AND NOT is_assumed) OVER so_far AS ended_seq
+    FROM marked
+    WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
+),
+numbered AS (
+    SELECT lives.*,
+        count(ending) OVER so_far AS ending_no,
+        max(seq) FILTER (WHERE ending IS NOT NULL) OVER so_far AS ending_seq,
+        count(*) FILTER (WHERE is_alive OR type IN ('ExecutionBusted', 'ExecutionCorrected')) OVER so_far > 0
+            AS is_acknowledged
+    FROM lives
+    WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
+),
+closed AS (
+    SELECT numbered.*,
+        CASE
+            WHEN ended_seq IS NOT NULL THEN max(ending) FILTER (WHERE seq = ended_seq) OVER (
+                PARTITION BY shard, account, pipeline, client_order_id)
+            WHEN ending_seq > coalesce(alive_seq, 0) THEN max(ending) OVER (
+                PARTITION BY shard, account, pipeline, client_order_id, ending_no)
+        END AS end_now
+    FROM numbered
+),
+stated AS (
+    SELECT closed.*,
+        CASE
+            WHEN filled > 0 AND filled >= quantity THEN 'FILLED'
+            WHEN end_now IS NOT NULL THEN end_now
+            WHEN filled > 0 THEN 'PARTIAL_FILLED'
+            WHEN is_acknowledged OR client_order_id LIKE 'X:%' THEN 'SUBMITTED'
+            ELSE 'NEW'
+        END AS status,
+        greatest(quantity - greatest(filled, total), 0) AS unfilled
+    FROM closed
+)
+SELECT shard, account, trading_day, seq, cause_seq, kind, type, logical_time, recorded_at, pipeline, client_order_id,
+    wire_id, status, quantity, filled,
+    CASE WHEN status IN ('FILLED', 'CANCELED', 'REJECTED') THEN 0
+        ELSE least(
+            -- Without a word from the broker a bust opens nothing: what could execute before still can, and no more.
+            min(unfilled) OVER (PARTITION BY shard, account, pipeline, client_order_id, leaves_no ORDER BY seq),
+            leaves_said
+        ) END AS leaves,
+    total, value, body
+FROM stated

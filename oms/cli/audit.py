@@ -1,0 +1,128 @@
+"""`oms audit list|run`: questions about the log, answered by SQL that works in psql as it is.
+
+Names that begin with `oms_check.` are invariants; a row there is bad news and makes the exit code 1.
+"""
+
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oms.cli.database import opened_database
+from oms.cli.frame import output_of
+from oms.cli.output import Output
+from oms.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from replay.audit import Answer, Recipe
+
+ROWS_SHOWN = 40
+WIDTH_SHOWN = 32
+
+app = typer.Typer(add_completion=False, help="Ask the log in SQL.")
+
+
+@app.command("list")
+def list_recipes(context: typer.Context) -> None:
+    """List every recipe and check with its question."""
+    from replay.audit import recipes
+
+    output = output_of(context)
+    known = recipes()
+    output.table(["name", "question"], [[one.name, one.question] for one in known])
+    output.finish({"recipes": [{"name": one.name, "question": one.question} for one in known]})
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A name of `oms audit list`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Run every recipe and every check.")] = False,
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="YYYY-MM-DD", help="Only this trading day.")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one recipe as CSV with a head line.")] = False,
+) -> int:
+    """Run one recipe, or all of them and the checks."""
+    from replay.audit import as_objects, ask
+
+    output = output_of(context)
+    wanted = _wanted(name, everything=everything, as_csv=as_csv)
+    narrowed = _day(day)
+    answers = []
+    with opened_database(output) as connection:
+        for recipe in wanted:
+            started = time.monotonic()
+            answer = ask(connection, recipe, day=narrowed, account=account)
+            answers.append(answer)
+            if everything:
+                _summary(output, answer, time.monotonic() - started)
+    if as_csv:
+        _print_csv(answers[0])
+    elif not everything:
+        _show(output, answers[0])
+    good = all(answer.is_good for answer in answers)
+    results = [{"name": one.recipe.name, "rows": list(as_objects(one))} for one in answers]
+    output.finish({"results": results}, ok=good)
+    return 0 if good else 1
+
+
+def _wanted(name: str | None, *, everything: bool, as_csv: bool) -> "Sequence[Recipe]":
+    from replay.audit import named, recipes
+
+    if everything == (name is not None) or (everything and as_csv):
+        raise UsageProblem(
+            "OMS-A002",
+            "Name one recipe, or say --all" if not as_csv else "CSV holds the rows of one recipe",
+            hint="python3 -m oms audit run market_orders",
+        )
+    return recipes() if name is None else (named(name),)
+
+
+def _day(text: str | None) -> "date | None":
+    from datetime import date
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageProblem("OMS-A003", f"This is no day  {text}", hint="--day 2026-03-09") from None
+
+
+def _summary(output: Output, answer: "Answer", seconds: float) -> None:
+    mark = "" if answer.is_good else "  BROKEN"
+    output.step(f"{len(answer.rows)} rows", f"{answer.recipe.name}{mark}", seconds)
+
+
+def _show(output: Output, answer: "Answer") -> None:
+    from replay.audit import as_plain
+
+    output.message(f" {answer.recipe.question}")
+    output.message("")
+    cells = [[_cell(as_plain(value)) for value in row] for row in answer.rows[:ROWS_SHOWN]]
+    output.table(answer.columns, cells)
+    hidden = len(answer.rows) - len(cells)
+    output.message(
+        f" {len(answer.rows)} rows" + (f", {hidden} not shown (--csv or --json has all)" if hidden else "")
+    )
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else " ".join(str(value).split())
+    return text if len(text) <= WIDTH_SHOWN else text[: WIDTH_SHOWN - 1] + "…"
+
+
+def _print_csv(answer: "Answer") -> None:
+    from replay.audit import as_plain
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(answer.columns)
+    for row in answer.rows:
+        writer.writerow([as_plain(value) for value in row])

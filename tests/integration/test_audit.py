@@ -1,0 +1,399 @@
+"""The audit in SQL: every question on a day that contains its case, every check against the row that breaks it.
+
+What the views say of orders and positions is compared with the fold, event by event.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import Any
+
+import psycopg
+import pytest
+
+from eventlog import views
+from eventlog.envelope import Envelope, StepRecord
+from eventlog.postgres import PostgresLog
+from oms.book import Book
+from oms.brokers.simulated import Misbehave, When
+from oms.brokers.simulated.script import (
+    CancelUnasked,
+    Drop,
+    FillAfterCancel,
+    NoFillAfterTrigger,
+    Reject,
+    RejectReplace,
+    Swap,
+)
+from oms.cli import main
+from oms.errors import UsageProblem
+from oms.events.base import Event, body_text
+from oms.events.broker import (
+    DuplicateConflict,
+    ExecutionBusted,
+    ExecutionCorrected,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderUnknown,
+    PositionAdjusted,
+)
+from oms.events.decisions import DegradationEntered, DegradationLeft, EntryAccepted, OrderPlaced, Rung
+from oms.events.operator import Act, OperatorCommanded
+from oms.shell.record import event_of
+from oms.state.account import Account
+from oms.values import CONTEXT, OrderType, PositionSide, Role, Side, TimeInForce
+from replay import audit
+from tests import builders, pg
+from tests.unit.replay.days import DAY, trading_day
+
+SCRIPT = (
+    Misbehave(when=When(role=Role.STOP, nth=2), what=NoFillAfterTrigger()),
+    Misbehave(when=When(role=Role.STOP, nth=4), what=RejectReplace()),
+    Misbehave(when=When(role=Role.ENTRY, nth=3), what=Reject()),
+    Misbehave(when=When(role=Role.ENTRY, nth=2), what=FillAfterCancel()),
+    Misbehave(when=When(role=Role.ENTRY, nth=5), what=Drop()),
+    Misbehave(when=When(role=Role.TARGET, nth=2), what=CancelUnasked()),
+    Misbehave(when=When(role=Role.TARGET, nth=5), what=Swap()),
+)
+STORY = "sim/test/story"
+BUSY = "sim/test/busy-1"
+NOON = 1_772_640_000_000_000
+
+
+@dataclass
+class World:
+    """A database with busy days and a story of what is rare."""
+
+    conninfo: str
+    log: PostgresLog
+
+    def ask(self, name: str, **narrowed: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            return list(audit.as_objects(audit.ask(connection, audit.named(name), **narrowed)))
+
+
+def tell(log: PostgresLog, account: str, events: list[Event]) -> None:
+    """A log of one input after the other; decisions belong to the input before them."""
+    head = log.acquire(account, "me")
+    steps: list[list[Envelope]] = []
+    for seq, event in enumerate(events, start=head.seq + 1):
+        first = event.KIND == "I"
+        columns = {
+            name: getattr(event, name, None) or None
+            for name in ("trade_no", "client_order_id", "broker_order_id", "reason")
+        }
+        row = Envelope(
+            seq=seq, cause_seq=seq if first else steps[-1][0].seq, kind=event.KIND, type=type(event).__name__,
+            version=event.VERSION, trading_day=DAY, logical_time=NOON + seq * 1_000_000, body=body_text(event),
+            pipeline=getattr(event, "instrument", None), **columns,
+        )  # fmt: skip
+        if first:
+            steps.append([])
+        steps[-1].append(row)
+    log.append(head, [StepRecord(tuple(rows)) for rows in steps])
+
+
+def placed(own: str, quantity: int = 10) -> OrderPlaced:
+    return OrderPlaced(
+        instrument=builders.NAME, trade_no=1, client_order_id=own, role=Role.ENTRY, side=Side.BUY,
+        quantity=Decimal(quantity), order_type=OrderType.LIMIT, time_in_force=TimeInForce.DAY,
+        price_limit=Decimal(100), policy="entry",
+    )  # fmt: skip
+
+
+def accepted() -> EntryAccepted:
+    return EntryAccepted(
+        instrument=builders.NAME, trade_no=1, cycle=1, strategy="s", intent_id="1", side=PositionSide.LONG,
+        quantity=Decimal(10), ideal=Decimal(100), zone_max=Decimal(101), stop=Decimal(99),
+        config_sha256=builders.settings().sha256, rungs=(Rung(trigger="1R", pct=Decimal(1)),),
+    )  # fmt: skip
+
+
+def fill(own: str | None, execution: str, quantity: int, cumulative: int | None, **more: Any) -> OrderFilled:
+    return OrderFilled(
+        instrument=builders.NAME, client_order_id=own, execution=execution, side=Side.BUY,
+        quantity=Decimal(quantity), price=Decimal(100),
+        cumulative=None if cumulative is None else Decimal(cumulative), **more,
+    )  # fmt: skip
+
+
+def story() -> list[Event]:
+    """What a good day does not have: doubled reports, busts, strangers, conflicts, people, degradation."""
+    name = builders.NAME
+    metric = {"instrument": name, "metric": "order_trade_ratio", "sent": 12, "policy": "degradation"}
+    return [
+        *builders.opening(builders.settings(), STORY),
+        builders.instrument(),
+        builders.entry(),
+        accepted(),
+        placed("A"),
+        OrderAccepted(instrument=name, client_order_id="A", broker_order_id="b1"),
+        fill("A", "x1", 4, 4),
+        fill("A", "x1", 4, 4),
+        fill("A", "x1-again", 4, 4),
+        fill("A", "x2", 2, 6),
+        ExecutionCorrected(
+            instrument=name, client_order_id="A", execution="x2", revision=1, quantity=Decimal(3),
+            price=Decimal(101), cumulative=Decimal(7),
+        ),
+        ExecutionBusted(instrument=name, broker_order_id="b1", execution="x1", revision=1, cumulative=Decimal(3)),
+        OrderCanceled(instrument=name, client_order_id="A", cumulative=Decimal(3)),
+        fill("A", "x3", 2, 5),
+        fill(None, "y1", 7, 7, broker_order_id="stranger", leaves=Decimal(0)),
+        PositionAdjusted(instrument=name, adjustment="SPLIT", ref="s1", quantity=Decimal(5)),
+        placed("B"),
+        OrderUnknown(instrument=name, client_order_id="B", asked_at_seq=100),
+        OrderAccepted(instrument=name, client_order_id="B"),
+        DuplicateConflict(first_seq=8, conflict_source="sim", conflict_key="k", text="another price"),
+        OperatorCommanded(act=Act.PAUSE, principal="o'brien", reason="a \"quoted\" reason; DROP TABLE oms.event"),
+        DegradationEntered(value=Decimal("6.5"), filled=Decimal(2), effect="half as often", **metric),
+        builders.quote(99, 101, at=NOON),
+        DegradationLeft(value=Decimal(3), filled=Decimal(4), reason="recovered", **metric),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[18, 16])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with pg.database(request.param) as conninfo:
+        log = PostgresLog(conninfo)
+        for seed in (1, 2):
+            with trading_day(
+                names=("AAPL", "MSFT"), log=log, seed=seed, script=SCRIPT, account=f"sim/test/busy-{seed}"
+            ) as day:
+                day.walk(240)
+                day.restart()
+                day.walk(80)
+                day.silence(15)
+        tell(log, STORY, story())
+        yield World(conninfo, log)
+        log.close()
+
+
+def folded(book: Book) -> dict[tuple[str, str], tuple[Any, ...]]:
+    return {
+        (name, own): (order.status.value, order.quantity, order.filled, order.leaves)
+        for name, pipeline in book.pipelines.items()
+        for own, order in pipeline.orders.items()
+    }
+
+
+@pytest.mark.parametrize("account", [BUSY, "sim/test/busy-2", STORY])
+def test_orders_and_positions_are_those_of_the_fold_at_every_event(world: World, account: str) -> None:
+    """Given any prefix of a log, when SQL and the fold are asked, then they say the same."""
+    orders: dict[int, dict[str, Any]] = {
+        row["seq"]: row for row in world.ask("order_history", account=account)
+    }
+    moves = {row["seq"]: row for row in world.ask("positions", account=account)}
+    book, by_sql, held = Book(), dict[tuple[str, str], tuple[Any, ...]](), dict[str, Decimal]()
+    with localcontext(CONTEXT):
+        for row in world.log.read(account):
+            book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
+            if one := orders.get(row.seq):
+                numbers = (Decimal(one[name]) for name in ("quantity", "filled", "leaves"))
+                by_sql[one["pipeline"], one["client_order_id"]] = (one["status"], *numbers)
+            if one := moves.get(row.seq):
+                held[one["pipeline"]] = Decimal(one["quantity"])
+            if row.seq in orders or row.seq in moves:
+                assert by_sql == folded(book), row
+                assert {name: held.get(name, Decimal(0)) for name in book.pipelines} == {
+                    name: pipeline.position for name, pipeline in book.pipelines.items()
+                }, row
+    assert len(by_sql) > 2
+    assert isinstance(book.account, Account)
+
+
+def test_trades_are_those_of_the_fold(world: World) -> None:
+    book = Book()
+    with localcontext(CONTEXT):
+        for row in world.log.read(BUSY):
+            book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
+        trades = {no: trade for one in book.pipelines.values() for no, trade in one.trades.items()}
+        found = world.ask("trades", account=BUSY)
+        assert {row["trade_no"]: (Decimal(row["entered"]), Decimal(row["held"])) for row in found} == {
+            no: (trade.entered, trade.held) for no, trade in trades.items()
+        }
+        closed = [row for row in found if row["status"] == "closed"]
+        assert len(closed) > 2
+        assert all(Decimal(row["pnl"]) == Decimal(row["pnl_reported"]) for row in closed)
+
+
+def test_seconds_without_a_confirmed_stop_are_those_of_the_fold(world: World) -> None:
+    book = Book()
+    with localcontext(CONTEXT):
+        for row in world.log.read(BUSY):
+            book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
+        expected: dict[int, int] = {}
+        for pipeline in book.pipelines.values():
+            for no, trade in pipeline.trades.items():
+                since = trade.unconfirmed_since
+                open_us = book.account.now - since if since is not None else 0
+                if trade.unconfirmed_us + open_us:
+                    expected[no] = trade.unconfirmed_us + open_us
+        found: dict[int, int] = {}
+        for line in world.ask("stop_coverage", account=BUSY):
+            found[line["trade_no"]] = found.get(line["trade_no"], 0) + int(
+                Decimal(line["seconds"]) * 1_000_000
+            )
+    assert {no: us for no, us in found.items() if us} == expected
+
+
+EMPTY_IN_A_SOUND_LOG = {"sequence_gaps", "forced_closes", "unanswered_commands"}
+
+
+@pytest.mark.req("OD-028", "OD-062")
+def test_every_question_finds_its_case(world: World) -> None:
+    found = {one.name: len(world.ask(one.name)) for one in audit.recipes() if not one.is_check}
+    assert {name for name, rows in found.items() if not rows} <= EMPTY_IN_A_SOUND_LOG
+
+
+def test_the_story_is_told_exactly(world: World) -> None:
+    rows = world.ask("duplicates", account=STORY)
+    assert [(row["execution"], row["first_seq"]) for row in rows] == [("x1", 9), ("x1-again", 9)]
+    assert [row["status_before"] for row in world.ask("late_fills", account=STORY)] == ["CANCELED"]
+    (period,) = world.ask("degradation", account=STORY)
+    assert (period["value_entered"], period["value_left"], period["seconds"]) == ("6.5", "3", "2")
+    (act,) = world.ask("operator_acts", account=STORY)
+    assert (act["principal"], act["reason"]) == ("o'brien", 'a "quoted" reason; DROP TABLE oms.event')
+    fills = {row["execution"]: row["quantity"] for row in world.ask("fills", account=STORY)}
+    assert fills == {"x2": "3", "x3": "2", "y1": "7"}
+
+
+def test_every_check_is_empty_on_a_sound_log(world: World) -> None:
+    for one in audit.recipes():
+        if one.is_check:
+            assert [row for row in world.ask(one.name) if row["account"] != STORY] == [], one.name
+
+
+COPY = (
+    "INSERT INTO oms.event SELECT shard, account, (SELECT seq + 1 FROM oms.account_head AS head WHERE head.account = "
+    "event.account), trading_day, cause_seq, kind, type, version, pipeline, trade_no, client_order_id, "
+    "broker_order_id, reason, event_time, received_at, {time}, recorded_at, source, dedupe_key, body, chain "
+    "FROM oms.event WHERE "
+)
+AGAIN = COPY.format(time="logical_time")
+# Each check with the forgery that it must find, in the log of BUSY.
+FORGERIES = {
+    "i01_seq_is_gapless": "DELETE FROM oms.event WHERE {busy} AND seq = 5",
+    "i02_sealed_rows_are_unchanged": "INSERT INTO oms.day_seal SELECT shard, account, trading_day, 1, seq, "
+    "sha256(chain), chain FROM oms.event WHERE {busy} AND seq = 9",
+    "i03_chain_holds": "UPDATE oms.event SET reason = 'x' WHERE {busy} AND seq = 7",
+    "i11_every_decision_has_its_cause": "UPDATE oms.event SET cause_seq = 1 WHERE {busy} AND type = 'StopMoved'",
+    "i13_epochs_rise": "UPDATE oms.event SET body = body || '{{\"epoch\": 99}}' "
+    "WHERE {busy} AND type = 'WriterStarted'",
+    "i14_filled_is_within_quantity": "UPDATE oms.event SET body = body || '{{\"quantity\": \"1\"}}' "
+    "WHERE {busy} AND type = 'OrderPlaced'",
+    "i15_every_counted_share_was_seen": "DELETE FROM oms.event WHERE {busy} AND seq = (SELECT min(seq) FROM oms.event "
+    "AS one WHERE one.account = event.account AND type = 'OrderFilled' AND body ->> 'leaves' <> '0')",
+    "i19_order_ids_are_unique": AGAIN + "{busy} AND type = 'OrderPlaced' ORDER BY seq LIMIT 1",
+    "i20_executions_count_once": "UPDATE oms.event SET body = body || '{{\"execution\": \"same\", \"revision\": 7}}' "
+    "WHERE {busy} AND type = 'OrderFilled'",
+    "i24_position_is_the_sum_of_fills": "UPDATE oms.event SET body = body || '{{\"complete\": true, \"positions\": "
+    "[{{\"instrument\": \"AAPL\", \"quantity\": \"999\"}}]}}' WHERE {busy} AND type = 'BrokerSnapshotReported'",
+    "i27_trades_hold_the_position": "UPDATE oms.event SET body = body || '{{\"quantity\": \"1\"}}' "
+    "WHERE {busy} AND type = 'TradeClosed'",
+    "i34_stops_stand_alone": "UPDATE oms.event SET body = body || '{{\"oca\": \"g\"}}' "
+    "WHERE {busy} AND body ->> 'role' = 'STOP'",
+    "i35_stops_outlive_the_session": "UPDATE oms.event SET body = body || '{{\"time_in_force\": \"DAY\"}}' "
+    "WHERE {busy} AND body ->> 'role' = 'STOP'",
+    "i36_stops_never_loosen": AGAIN + "{busy} AND type = 'StopMoved' ORDER BY seq LIMIT 1; UPDATE oms.event SET "
+    "body = body || '{{\"level\": \"0.01\"}}' WHERE {busy} AND seq > (SELECT seq FROM oms.account_head AS head "
+    "WHERE head.account = event.account); UPDATE oms.event SET body = body || '{{\"side\": \"LONG\"}}' "
+    "WHERE {busy} AND type = 'EntryAccepted'",
+    "i40_nothing_works_for_a_flat_trade": "DELETE FROM oms.event WHERE {busy} AND type IN ('OrderCanceled', "
+    "'OrderStatusReported')",
+    "i45_one_live_entry_per_trade": AGAIN + "{busy} AND type = 'OrderPlaced' AND body ->> 'role' = 'ENTRY' "
+    "ORDER BY seq LIMIT 1; DELETE FROM oms.event WHERE {busy} AND kind = 'I' AND type LIKE 'Order%'",
+    "i46_one_live_target_per_rung": AGAIN + "{busy} AND type = 'OrderPlaced' AND body ->> 'role' = 'TARGET' "
+    "ORDER BY seq LIMIT 1; DELETE FROM oms.event WHERE {busy} AND kind = 'I' AND type LIKE 'Order%'",
+    "i47_rungs_are_whole": "UPDATE oms.event SET body = body || '{{\"quantity\": \"1.5\"}}' "
+    "WHERE {busy} AND type = 'OrderPlaced'",
+    "i56_every_fill_has_its_intent_price": "DELETE FROM oms.event WHERE {busy} AND type = 'EntryAccepted'",
+    "i57_market_orders_have_reason_and_evidence": "UPDATE oms.event SET "
+    "body = body || '{{\"order_type\": \"MARKET\"}}' WHERE {busy} AND type = 'OrderPlaced'",
+    "i60_no_answer_before_its_decision": "UPDATE oms.event SET recorded_at = recorded_at + interval '1 day' "
+    "WHERE {busy} AND type = 'OrderPlaced'",
+    "i61_one_effective_order_per_intent": AGAIN + "{busy} AND type = 'EntryAccepted' ORDER BY seq LIMIT 1",
+    "i76_operators_are_named": "UPDATE oms.event SET type = 'OperatorCommanded', body = '{{\"act\": \"KILL\"}}' "
+    "WHERE {busy} AND seq = 5",
+    "i77_configuration_is_known": "DELETE FROM oms.event WHERE {busy} AND type = 'ConfigActivated'",
+    "i79_logical_time_never_goes_back": COPY.format(time="logical_time - interval '1 day'")
+    + "{busy} AND seq = 5",
+    "i84_history_is_append_only": "GRANT UPDATE ON oms.event TO oms_writer",
+}  # fmt: skip
+
+
+def test_every_check_has_a_forgery_to_find() -> None:
+    names = {view.name for view in views.definitions() if view.name.startswith("oms_check.")}
+    assert {f"oms_check.{name}" for name in FORGERIES} == names
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_check_finds_what_breaks_it(world: World, name: str) -> None:
+    with psycopg.connect(world.conninfo) as connection:
+        for setting in audit.QUICK:
+            connection.execute(setting)
+        statements = FORGERIES[name].format(busy=f"event.account = '{BUSY}'")
+        for statement in statements.split(";"):
+            connection.execute(statement.encode())
+        rows = connection.execute(f"SELECT account FROM oms_check.{name}".encode()).fetchall()
+        connection.rollback()
+    assert rows
+    assert {row[0] for row in rows} <= {BUSY, None}
+
+
+@pytest.fixture
+def oms(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    monkeypatch.setenv("OMS_DATABASE_URL", world.conninfo)
+
+    def run(*words: str) -> tuple[int, str]:
+        code = main(["audit", *words])
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_a_command_runs_everything_and_says_so_to_a_program(oms: Any) -> None:
+    code, out = oms("run", "--all", "--json", "--account", BUSY, "--day", str(DAY))
+    result = json.loads(out.splitlines()[-1])
+    assert (code, result["ok"]) == (0, True)
+    names = [one["name"] for one in result["results"]]
+    assert {"market_orders", "slippage", "degradation", "oms_check.i01_seq_is_gapless"} <= set(names)
+    assert all(not one["rows"] for one in result["results"] if one["name"].startswith("oms_check."))
+
+
+def test_a_recipe_can_be_narrowed_and_printed(oms: Any) -> None:
+    _, out = oms("run", "orders", "--csv", "--account", STORY)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["client_order_id"] for row in rows] == ["A", "X:stranger", "B"]
+    code, out = oms("run", "orders", "--day", "2020-01-01")
+    assert (code, out.splitlines()[-1].strip()) == (0, "0 rows")
+    assert "market_orders" in oms("list")[1]
+
+
+def test_sql_in_an_argument_stays_text(world: World, oms: Any) -> None:
+    account = "'; DROP TABLE oms.event; -- a' OR 'a' = 'a \" %s {} %(a)s"
+    code, out = oms("run", "--all", "--json", "--account", account)
+    answered = json.loads(out.splitlines()[-1])["results"]
+    assert (code, {len(one["rows"]) for one in answered}) == (0, {0})
+    assert world.log.head(BUSY) is not None
+
+
+@pytest.mark.parametrize("words", [("run",), ("run", "orders", "--all"), ("run", "no_such"),
+                                   ("run", "orders", "--day", "never"), ("run", "--all", "--csv")])  # fmt: skip
+def test_wrong_words_are_refused(oms: Any, words: tuple[str, ...]) -> None:
+    assert oms(*words)[0] == 2
+
+
+def test_a_recipe_runs_in_psql_as_it_is(world: World) -> None:
+    with psycopg.connect(world.conninfo, user="oms_auditor") as connection:
+        for setting in audit.QUICK:
+            connection.execute(setting)
+        for one in audit.recipes():
+            connection.execute(one.text.encode())
+            assert one.question.endswith("?") or one.is_check, one.name
+    with pytest.raises(UsageProblem, match="no audit recipe"):
+        audit.named("orderz")
