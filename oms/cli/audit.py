@@ -54,7 +54,7 @@ def run(
 
     output = output_of(context)
     wanted = _wanted(name, everything=everything, as_csv=as_csv)
-    narrowed = _day(day)
+    narrowed = day_of(day)
     answers = []
     with opened_database(output) as connection:
         for recipe in wanted:
@@ -85,7 +85,8 @@ def _wanted(name: str | None, *, everything: bool, as_csv: bool) -> "Sequence[Re
     return recipes() if name is None else (named(name),)
 
 
-def _day(text: str | None) -> "date | None":
+def day_of(text: str | None) -> "date | None":
+    """The day that an option names. Raises UsageProblem."""
     from datetime import date
 
     if text is None:
