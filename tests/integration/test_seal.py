@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -18,6 +20,7 @@ from eventlog.judge import heads_of, judge
 from eventlog.postgres import PostgresLog
 from oms.cli import main
 from tests import pg
+from tests.checkout import ROOT
 from tests.contract.steps import DAY, step
 from tests.unit.replay.days import ACCOUNT, NEXT_DAY, ladder_day
 
@@ -245,3 +248,24 @@ def test_an_exported_log_is_judged_without_a_database(desk: Desk) -> None:
 
 def test_a_day_that_goes_on_is_not_sealed(desk: Desk) -> None:
     assert [one["day"] for one in desk("seal", "--day", str(NEXT_DAY))[1]["sealed"]] == []
+
+
+def test_the_walk_of_an_auditor_is_as_written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a sealed day, when the five commands of the document are typed, then each leads to the next."""
+    monkeypatch.chdir(desk.place)
+    text = (ROOT / "eventlog/docs.md").read_text(encoding="utf-8")
+    block = re.findall(r"### From a suspicious fill.*?```console\n(.*?)```", text, re.DOTALL)[0]
+    commands = [line.split()[3:] for line in block.splitlines()]
+    names = {"ACCOUNT": ACCOUNT, "DAY": "2026-03-09", "KEY": str(desk("seal")[1]["key"])}
+    assert len(commands) == 5
+    answers = []
+    for words in commands:
+        code, answer = desk(*(names.get(word, word) for word in words if word != "--json"))
+        assert code == 0, words
+        answers.append(answer)
+        if len(answers) == 1:
+            worst = max(answer["results"][0]["rows"], key=lambda row: Decimal(row["slippage"]))
+            names["SEQ"] = str(worst["seq"])
+    assert answers[1]["event"]["type"] == "OrderFilled"
+    assert answers[2]["accounts"][0]["intact"]
+    assert answers[4]["seal"]["first_seq"] <= int(names["SEQ"]) <= answers[4]["seal"]["last_seq"]
