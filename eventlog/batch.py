@@ -53,12 +53,12 @@ class Batch(Struct, frozen=True, gc=False):
 def prepare(head: Head, steps: Sequence[StepRecord]) -> Batch:
     """Check and link the steps that follow `head`. Raises Unstorable for data, ValueError for misuse."""
     batch = Batch(head, head, [], [], [], [], [], {}, {}, [], {}, {})
-    expected = head.seq + 1
+    account, expected = account_piece(head.account), head.seq + 1
     for step in steps:
         _require_numbered(step, expected)
         try:
             _require_storable(step)
-            _add_rows(batch, step)
+            _add_rows(batch, step, account)
             _add_beside(batch, step, expected)
         except (struct.error, ValueError, OverflowError) as error:
             raise Unstorable(f"a value of step {expected} fits no column: {error}", seq=expected) from error
@@ -87,7 +87,7 @@ def _require_numbered(step: StepRecord, expected: int) -> None:
     if not step.events:
         raise ValueError(f"step {expected} has no input")
     decisions = range(expected + 1, expected + len(step.events))
-    if any(command.seq not in decisions for command in step.outbox):
+    if step.outbox and any(command.seq not in decisions for command in step.outbox):
         raise ValueError(f"step {expected} sends a command that none of its decisions made")
 
 
@@ -110,8 +110,7 @@ def _require_storable(step: StepRecord) -> None:
         )
 
 
-def _add_rows(batch: Batch, step: StepRecord) -> None:
-    account = account_piece(batch.before.account)
+def _add_rows(batch: Batch, step: StepRecord, account: bytes) -> None:
     previous = batch.links[-1] if batch.links else batch.before.chain
     for row in step.events:
         pieces = row_pieces(row)

@@ -14,6 +14,7 @@ from eventlog.errors import Unstorable
 INTEGER_LIMIT = 1 << 63
 DEPTH_LIMIT = 100
 _SORTED_LIMIT = 4096
+# Bodies of one type have the same keys again and again.
 _sorted_keys: set[tuple[str, ...]] = set()
 
 
@@ -126,37 +127,33 @@ def _bounded(number: int) -> int:
 
 def _require_order(value: dict[str, Any]) -> None:
     """Walk a decoded body: keys in order, integers in 64 bits, nesting bounded."""
+    # Every body of the log comes through here, so that nothing is called for what is usual.
     level: list[dict[str, Any] | list[Any]] = [value]
     for _ in range(DEPTH_LIMIT):
         deeper: list[dict[str, Any] | list[Any]] = []
         for item in level:
+            items: Iterable[Any] = item
             if type(item) is dict:
-                _require_sorted(tuple(item))
-                _inspect(item.values(), deeper)
-            else:
-                _inspect(item, deeper)
+                keys = tuple(item)
+                if keys not in _sorted_keys:
+                    _require_sorted(keys)
+                items = item.values()
+            for one in items:
+                kind = type(one)
+                if kind is str:
+                    continue
+                if kind is int:
+                    if not -INTEGER_LIMIT <= one < INTEGER_LIMIT:
+                        _bounded(one)
+                elif kind is dict or kind is list:
+                    deeper.append(one)
         if not deeper:
             return
         level = deeper
     raise Unstorable(f"a body is nested deeper than {DEPTH_LIMIT} levels")
 
 
-def _inspect(values: Iterable[Any], deeper: list[dict[str, Any] | list[Any]]) -> None:
-    for value in values:
-        kind = type(value)
-        if kind is str:
-            continue
-        if kind is int:
-            if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
-                _bounded(value)
-        elif kind is dict or kind is list:
-            deeper.append(value)
-
-
 def _require_sorted(keys: tuple[str, ...]) -> None:
-    # Bodies of one type have the same keys again and again.
-    if keys in _sorted_keys:
-        return
     if list(keys) != sorted(keys, key=key_order):
         raise Unstorable(f"a body is not canonical: its keys {', '.join(keys)} are not in the order of jsonb")
     if len(_sorted_keys) >= _SORTED_LIMIT:

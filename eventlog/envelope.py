@@ -5,6 +5,7 @@ calls it has already made the body text canonical and the times whole microsecon
 """
 
 from datetime import date
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -95,6 +96,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     body: bytes
 
 
+@lru_cache(256)
 def shard_of(account: str) -> int:
     """First 12 bits of SHA-256(account id): the unit of lease and distribution, 0..4095."""
     digest = sha256(account.encode()).digest()

@@ -162,7 +162,9 @@ def _values(columns: tuple[str, ...], rows: int, used: int) -> str:
 
 
 def _arrays(columns: tuple[str, ...], used: int) -> str:
-    return "unnest(" + ", ".join(f"${used + 1 + i}::{_type(name)}[]" for i, name in enumerate(columns)) + ")"
+    # One unnest per column: a single one for all of them would first copy every row into a store of its own.
+    lists = (f"unnest(${used + 1 + i}::{_type(name)}[])" for i, name in enumerate(columns))
+    return f"(SELECT {', '.join(lists)})"
 
 
 def _flat(rows: list[Pieces]) -> list[bytes | None]:
