@@ -76,12 +76,17 @@ PRIORITY_QUERY: Final = 3
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 
+_names: Final[dict[type[Command], list[str]]] = {}
+"""The fields of each command in stored order."""
+
 
 def encode(command: Command) -> str:
     """Canonical JSON text for the outbox and for a broker process: keys by (byte length, bytes), as the log has it."""
     fields = msgspec.to_builtins(command)
-    names = sorted((name for name in fields if fields[name] is not None), key=lambda name: (len(name), name))
-    ordered = {name: fields[name] for name in names}
+    names = _names.get(type(command))
+    if names is None:
+        names = _names[type(command)] = sorted(fields, key=lambda name: (len(name), name))
+    ordered = {name: value for name in names if (value := fields[name]) is not None}
     return msgspec.json.format(_encoder.encode(ordered), indent=0).decode()
 
 

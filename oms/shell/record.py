@@ -22,13 +22,18 @@ def _columns(event: Event) -> _Columns:
     """Values of the query columns of an event; an empty text is no value."""
     reader = _readers.get(type(event))
     if reader is None:
-        held = [name for name in _COLUMNS if name in type(event).__struct_fields__]
-
-        def reader(one: Any) -> Any:
-            return tuple((getattr(one, name) or None) if name in held else None for name in _COLUMNS)
-
-        _readers[type(event)] = reader
+        reader = _readers[type(event)] = _reader(type(event))
     return reader(event)
+
+
+def _reader(kind: type[Event]) -> Callable[[Any], _Columns]:
+    trade_no, own_id, broker_id, reason = (name in kind.__struct_fields__ for name in _COLUMNS)
+    return lambda one: (
+        (one.trade_no or None) if trade_no else None,
+        (one.client_order_id or None) if own_id else None,
+        (one.broker_order_id or None) if broker_id else None,
+        (one.reason or None) if reason else None,
+    )
 
 
 def envelope(recorded: Recorded, cause_seq: int, stamped: Stamped, trading_day: date) -> Envelope:
