@@ -21,7 +21,7 @@ DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
     {
         "bracket": 1,
         "degradation": 1,
-        "entry": 1,
+        "entry": 2,
         "exit": 1,
         "forced_close": 1,
         "guard_stop": 1,

@@ -1,32 +1,126 @@
-"""How much may be traded: caps on what a strategy asks for. OD-119; C-30. Each cap names itself."""
+"""How much may be traded: what a strategy asks for, then caps, then factors; every step is logged. C-30.
 
+The chain is a list of named steps. A cap is a limit in units; the day's budget is what may still be lost today:
+the daily loss limit plus the result so far, less fees and less what other trades have at risk. A factor takes a
+share of what the caps have left. All in whole lots, rounded down. OD-093, OD-100, OD-119; OD-061.
+"""
+
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Final
 
-from oms.config import Settings
-from oms.values import ZERO, round_down_to_lot
+from msgspec import Struct
 
-
-def capped(
-    quantity: Decimal, price: Decimal, multiplier: Decimal, lot: Decimal, settings: Settings
-) -> tuple[Decimal, str]:
-    """The permitted quantity in whole lots, at most what was asked for, and the cap that bound ("" if none)."""
-    allowed, cap = quantity, ""
-    for name, limit in _caps(price, multiplier, settings):
-        if limit < allowed:
-            allowed, cap = limit, name
-    return max(round_down_to_lot(allowed, lot), ZERO), cap
+from oms.events.decisions import SizingStep
+from oms.execution import degradation
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.values import SIGN_OF, ZERO, round_down_to_lot
 
 
-def halved(quantity: Decimal, lot: Decimal) -> Decimal:
-    """Half of a quantity, in whole lots; of a single lot nothing is left (OD-061)."""
-    return round_down_to_lot(quantity / 2, lot)
+class Wanted(Struct, frozen=True, gc=False, kw_only=True):
+    """What is asked for: units at a price, with the stop that bounds the loss of a unit; `held` is there already."""
+
+    quantity: Decimal
+    price: Decimal
+    stop: Decimal
+    held: Decimal = ZERO
 
 
-def _caps(price: Decimal, multiplier: Decimal, settings: Settings) -> list[tuple[str, Decimal]]:
-    unit = price * multiplier
-    position = settings.risk.max_position_pct * settings.account.day_capital
-    return [
-        ("risk.max_position_pct", position / unit),
-        ("gate.max_order_value", settings.gate.max_order_value / unit),
-        ("gate.max_order_quantity", Decimal(settings.gate.max_order_quantity)),
-    ]
+class Sized(Struct, frozen=True, gc=False):
+    """What is permitted, how it came about step by step, and the names of the steps that took something away."""
+
+    quantity: Decimal
+    steps: tuple[SizingStep, ...]
+    cap: str
+
+
+Cap = Callable[[View, Wanted], Decimal | None]
+"""The most units that are permitted, or None where the step does not apply."""
+Factor = Callable[[View], Decimal | None]
+"""The share that is left, or None where the step does not apply."""
+
+
+def sized(view: View, wanted: Wanted) -> Sized:
+    """Run the chain. The quantity is never negative, in whole lots and at most what was asked for."""
+    lot = view.lot
+    left = max(round_down_to_lot(wanted.quantity, lot), ZERO)
+    steps = [SizingStep(rule=BASE, quantity=left)]
+    tightest, taken = "", []
+    for name, cap in CAPS:
+        limit = cap(view, wanted)
+        if limit is None:
+            continue
+        if limit < left:
+            left, tightest = max(round_down_to_lot(limit, lot), ZERO), name
+        steps.append(SizingStep(rule=name, quantity=left))
+    for name, factor in FACTORS:
+        share = factor(view)
+        if share is None:
+            continue
+        left = round_down_to_lot(left * share, lot)
+        taken.append(name)
+        steps.append(SizingStep(rule=name, quantity=left))
+    return Sized(left, tuple(steps), ", ".join(name for name in (tightest, *taken) if name))
+
+
+def at_risk(view: View, wanted: Wanted, quantity: Decimal) -> Decimal:
+    """What so many units lose from their price to their stop, in money."""
+    return quantity * _loss_per_unit(view, wanted)
+
+
+def day_budget(view: View) -> Decimal:
+    """What may still be lost today in the instrument's currency; negative when it is overdrawn."""
+    account, currency = view.account, view.pipeline.instrument.currency
+    result = account.realized.get(currency, ZERO) - account.fees.get(currency, ZERO)
+    result += sum((_realized(view, trade) for trade in view.pipeline.open()), ZERO)
+    return view.settings.risk.daily_loss_limit + result - sum(account.at_risk.values(), ZERO)
+
+
+def _realized(view: View, trade: Trade) -> Decimal:
+    """What the exits of a trade that is still open have earned, at its average entry price."""
+    if trade.exited == ZERO or trade.entered == ZERO or trade.closed_at is not None:
+        return ZERO
+    cost = trade.entry_value * trade.exited / trade.entered
+    return (trade.exit_value - cost) * SIGN_OF[trade.side] * view.pipeline.instrument.multiplier
+
+
+def _loss_per_unit(view: View, wanted: Wanted) -> Decimal:
+    return abs(wanted.price - wanted.stop) * view.pipeline.instrument.multiplier
+
+
+def _unit(view: View, wanted: Wanted) -> Decimal:
+    return wanted.price * view.pipeline.instrument.multiplier
+
+
+def _position(view: View, wanted: Wanted) -> Decimal:
+    settings = view.settings
+    return settings.risk.max_position_pct * settings.account.day_capital / _unit(view, wanted) - wanted.held
+
+
+def _day(view: View, wanted: Wanted) -> Decimal | None:
+    loss = _loss_per_unit(view, wanted)
+    return day_budget(view) / loss if loss > ZERO else None
+
+
+def _order_value(view: View, wanted: Wanted) -> Decimal:
+    return view.settings.gate.max_order_value / _unit(view, wanted)
+
+
+def _order_quantity(view: View, _wanted: Wanted) -> Decimal:
+    return Decimal(view.settings.gate.max_order_quantity)
+
+
+def _halved(view: View) -> Decimal | None:
+    return HALF if degradation.is_halved(view) else None
+
+
+HALF: Final = Decimal("0.5")
+BASE: Final = "asked"
+CAPS: Final[tuple[tuple[str, Cap], ...]] = (
+    ("risk.max_position_pct", _position),
+    ("risk.daily_loss_limit", _day),
+    ("gate.max_order_value", _order_value),
+    ("gate.max_order_quantity", _order_quantity),
+)
+FACTORS: Final[tuple[tuple[str, Factor], ...]] = (("degradation.fill_rate", _halved),)

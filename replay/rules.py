@@ -61,6 +61,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "targets.compact_below",
         "targets.full_above",
         "risk.max_position_pct",
+        "risk.daily_loss_limit",
         "account.day_capital",
         "gate.max_order_value",
         "gate.max_order_quantity",

@@ -20,9 +20,17 @@ class Rung(Part, frozen=True, kw_only=True):
     pct: Decimal
 
 
+class SizingStep(Part, frozen=True, kw_only=True):
+    """One step of the sizing chain: its name, and how much it left."""
+
+    rule: str
+    quantity: Decimal
+
+
 @register
 class EntryAccepted(Decision, frozen=True, kw_only=True):
-    """An entry request became a trade. The ladder is fixed here, from intended quantity x ideal."""
+    """An entry request became a trade. The ladder is fixed here, from intended quantity x ideal. `sizing` is the way
+    to the quantity, step by step; `at_risk` is what is lost from ideal to stop, in money."""
 
     instrument: str
     trade_no: int
@@ -38,6 +46,8 @@ class EntryAccepted(Decision, frozen=True, kw_only=True):
     config_sha256: str
     rungs: tuple[Rung, ...]
     cap: str = ""
+    sizing: tuple[SizingStep, ...] = ()
+    at_risk: Decimal | None = None
 
 
 @register

@@ -12,9 +12,9 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.decisions import EntryAbandoned, EntryAccepted, IntentRefused, RepriceSkipped, Rung
 from oms.events.strategy import EntryRequested
-from oms.execution import admission, degradation, liquidity, orders, repricing, retries
+from oms.execution import admission, liquidity, orders, repricing, retries
 from oms.formulas.risk import size_class
-from oms.sizing import capped, halved
+from oms.sizing import Sized, Wanted, at_risk, sized
 from oms.state.order import Order, PendingKind
 from oms.state.trade import Trade, accepted
 from oms.state.view import View
@@ -32,12 +32,11 @@ from oms.values import (
 )
 
 NAME: Final = "entry"
-VERSION: Final = 1
+VERSION: Final = 2
 PRIORITY: Final = 50
 SCOPE: Final = "pipeline"
 
 KEY_LEVEL: Final = "KEY_LEVEL"
-HALVED: Final = "degradation.fill_rate"
 CANCEL_OPENERS: Final = 2
 
 
@@ -70,26 +69,23 @@ def next_due(view: View) -> Iterator[Micros]:
 
 def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
     refusal = admission.refusal(view, wish)
-    definition = view.pipeline.instrument
-    quantity, cap = ZERO, ""
     if refusal is None:
-        quantity, cap = capped(
-            wish.quantity, wish.ideal, definition.multiplier, definition.lot, view.settings
-        )
-        if degradation.is_halved(view):
-            quantity = halved(quantity, definition.lot)
-            cap = f"{cap}, {HALVED}" if cap else HALVED
-        if quantity <= ZERO:
-            refusal = ("no_size", f"{cap} leaves less than one lot")
-    if refusal is not None:
-        yield IntentRefused(
-            instrument=wish.instrument,
-            strategy=wish.strategy,
-            intent_id=wish.intent_id,
-            code=refusal[0],
-            text=refusal[1],
-        )
-        return
+        wanted = Wanted(quantity=wish.quantity, price=wish.ideal, stop=wish.stop)
+        size = sized(view, wanted)
+        if size.quantity > ZERO:
+            yield from _accept(view, wish, wanted, size)
+            return
+        refusal = ("no_size", f"{size.cap} leaves less than one lot")
+    yield IntentRefused(
+        instrument=wish.instrument,
+        strategy=wish.strategy,
+        intent_id=wish.intent_id,
+        code=refusal[0],
+        text=refusal[1],
+    )
+
+
+def _accept(view: View, wish: EntryRequested, wanted: Wanted, size: Sized) -> Iterator[Event]:
     decision = EntryAccepted(
         instrument=wish.instrument,
         trade_no=view.account.next_trade_no,
@@ -97,21 +93,23 @@ def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
         strategy=wish.strategy,
         intent_id=wish.intent_id,
         side=wish.side,
-        quantity=quantity,
+        quantity=size.quantity,
         ideal=wish.ideal,
         zone_max=wish.zone_max,
         stop=wish.stop,
         key_level=wish.key_level,
         config_sha256=view.account.config_sha256,
-        rungs=_rungs(view, wish, quantity),
-        cap=cap,
+        rungs=_rungs(view, wish, size.quantity),
+        cap=size.cap,
+        sizing=size.steps,
+        at_risk=at_risk(view, wanted, size.quantity),
     )
     yield decision
     trade = accepted(decision, view.now, 0)
     yield orders.place(
         trade,
         Role.ENTRY,
-        quantity,
+        size.quantity,
         OrderType.LIMIT,
         price_limit=_inside(view, trade, wish.ideal),
         valid_until=view.now + view.settings.entry.valid_for_ms * MILLISECOND,

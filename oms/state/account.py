@@ -19,7 +19,7 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
     """State of one account. `seq` is the log's end, `now` its logical time.
 
     `configs` holds every configuration that an open trade may still follow, by hash. `realized` and `fees` are
-    per currency since the day rolled.
+    per currency since the day rolled. `at_risk` is what each trade under way was planned to lose at most.
     """
 
     account: str = ""
@@ -41,6 +41,7 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
     next_trade_no: int = 1
     realized: dict[str, Decimal] = {}
     fees: dict[str, Decimal] = {}
+    at_risk: dict[int, Decimal] = {}
 
     @property
     def settings(self) -> Settings:
@@ -104,14 +105,22 @@ def _paused(_account: Account, event: decisions.PauseChanged) -> dict[str, Any]:
     return {"paused": event.paused}
 
 
-def _accepted(_account: Account, event: decisions.EntryAccepted) -> dict[str, Any]:
-    return {"next_trade_no": event.trade_no + 1}
+def _accepted(account: Account, event: decisions.EntryAccepted) -> dict[str, Any]:
+    changed: dict[str, Any] = {"next_trade_no": event.trade_no + 1}
+    if event.at_risk is not None:
+        changed["at_risk"] = {**account.at_risk, event.trade_no: event.at_risk}
+    return changed
 
 
 def _closed(account: Account, event: decisions.TradeClosed) -> dict[str, Any]:
     currency = event.currency or account.currency
+    realized = account.realized.get(currency, ZERO) + event.pnl_change
+    return {"realized": {**account.realized, currency: realized}, **_released(account, event)}
+
+
+def _released(account: Account, event: decisions.TradeClosed | decisions.EntryAbandoned) -> dict[str, Any]:
     return {
-        "realized": {**account.realized, currency: account.realized.get(currency, ZERO) + event.pnl_change}
+        "at_risk": {number: amount for number, amount in account.at_risk.items() if number != event.trade_no}
     }
 
 
@@ -134,6 +143,7 @@ _CHANGES: Final[dict[type[Event], Callable[[Account, Any], dict[str, Any]]]] = {
     decisions.PauseChanged: _paused,
     decisions.EntryAccepted: _accepted,
     decisions.TradeClosed: _closed,
+    decisions.EntryAbandoned: _released,
     broker.FeeReported: _fees,
 }
 

@@ -172,7 +172,7 @@ def test_version_zero_switches_a_policy_off() -> None:
     settings = load_settings(arguments={"policies.enabled": {"targets": 0, "stagnation": 2}}).settings
     enabled = settings.policies.enabled
     assert "targets" not in enabled
-    assert (enabled["stagnation"], enabled["entry"]) == (2, 1)
+    assert (enabled["stagnation"], enabled["entry"]) == (2, 2)
 
 
 def test_an_empty_table_of_policies_changes_nothing() -> None:

@@ -167,7 +167,7 @@ def test_the_opening_is_stored_whole_whatever_the_batch(limit: int) -> None:
 
 def test_a_writer_without_a_wanted_policy_does_not_start() -> None:
     log = MemoryLog()
-    wanted = builders.settings(policies__enabled={"entry": 2})
-    with pytest.raises(UsageProblem, match="entry@2, this program has entry@1"):
+    wanted = builders.settings(policies__enabled={"entry": 99})
+    with pytest.raises(UsageProblem, match="entry@99, this program has entry@2"):
         open_runner(log, "sim/x/1", wanted, at=1, trading_day=builders.DAY, who=WHO)
     assert log.head("sim/x/1") is None
