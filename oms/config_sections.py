@@ -29,12 +29,15 @@ DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
         "protection": 1,
         "protective_stop": 1,
         "reconciliation": 1,
+        "slippage": 1,
         "stop_fallback": 1,
         "strategy_exit": 1,
         "targets": 1,
     }
 )
-OPTIONAL_POLICIES: Final = frozenset({"degradation", "entry", "forced_close", "strategy_exit", "targets"})
+OPTIONAL_POLICIES: Final = frozenset(
+    {"degradation", "entry", "forced_close", "slippage", "strategy_exit", "targets"}
+)
 """What may be switched off. Every other policy of the default set protects positions or finds out what is true."""
 
 DEFAULT_REASONS: Final = (

@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from oms.events.decisions import SizingStep
 from oms.execution import degradation
+from oms.state.slippage import REDUCE
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import SIGN_OF, ZERO, round_down_to_lot
+from oms.values import ONE, SIGN_OF, ZERO, round_down_to_lot
 
 
 class Wanted(Struct, frozen=True, gc=False, kw_only=True):
@@ -98,6 +99,14 @@ def _position(view: View, wanted: Wanted) -> Decimal:
     return settings.risk.max_position_pct * settings.account.day_capital / _unit(view, wanted) - wanted.held
 
 
+def _reduced(view: View, wanted: Wanted) -> Decimal | None:
+    """The largest position less a share, while the last trades lost too much to slippage (OD-108)."""
+    if REDUCE not in view.pipeline.slippage.measures or SLIPPAGE not in view.settings.policies.enabled:
+        return None
+    left = ONE - view.settings.slippage.reduce_by
+    return (_position(view, wanted) + wanted.held) * left - wanted.held
+
+
 def _day(view: View, wanted: Wanted) -> Decimal | None:
     loss = _loss_per_unit(view, wanted)
     return day_budget(view) / loss if loss > ZERO else None
@@ -116,9 +125,11 @@ def _halved(view: View) -> Decimal | None:
 
 
 HALF: Final = Decimal("0.5")
+SLIPPAGE: Final = "slippage"
 BASE: Final = "asked"
 CAPS: Final[tuple[tuple[str, Cap], ...]] = (
     ("risk.max_position_pct", _position),
+    ("slippage.reduce_by", _reduced),
     ("risk.daily_loss_limit", _day),
     ("gate.max_order_value", _order_value),
     ("gate.max_order_quantity", _order_quantity),

@@ -82,6 +82,15 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "degradation.fill_rate_attempts",
         "degradation.fill_rate_action",
     ),
+    "slippage": (
+        "slippage.single_pct",
+        "risk.min_rr",
+        "slippage.warn_pct",
+        "slippage.warn_trades",
+        "slippage.reduce_pct",
+        "slippage.reduce_trades",
+        "slippage.reduce_by",
+    ),
     "invariants": (
         "protection.ack_timeout_ms",
         "protection.cleanup_ms",
@@ -120,6 +129,7 @@ CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "mfe_lock": ("mfe_lock.activate_r", "mfe_lock.pct"),
     "atr_trail": ("trail.activate_r", "trail.atr_factor", "trail.atr_length"),
+    "slippage": ("slippage.single_pct",),
     "runner": ("runner.buffer_ticks", "runner.ema_length"),
 }
 """Stop candidate -> dotted settings."""

@@ -22,6 +22,7 @@ from oms.policies import (
     protection,
     protective_stop,
     reconciliation,
+    slippage,
     stop_fallback,
     strategy_exit,
     targets,
@@ -57,9 +58,9 @@ CLOSERS: Final = tuple(
 )
 """They run on one and the same state; the strongest wish per trade stands."""
 
-OWNERS: Final = tuple(map(_row, (bracket, protective_stop, targets, exit, entry, degradation)))
-"""Each sees what the ones before it decided: targets leave before the exit is sent, and a stop that finds the
-market beyond its level is an exit in the same step."""
+OWNERS: Final = tuple(map(_row, (bracket, slippage, protective_stop, targets, exit, entry, degradation)))
+"""Each sees what the ones before it decided: a bad fill moves the stop in its own step, targets leave before the
+exit is sent, and a stop that finds the market beyond its level is an exit in the same step."""
 
 POLICIES: Final = (*CLOSERS, *OWNERS)
 

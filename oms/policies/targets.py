@@ -11,7 +11,8 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.strategy import ExhaustionReported
 from oms.execution import orders, retries
-from oms.formulas.risk import allocate, r_multiple_price
+from oms.execution.ladder import rung_price
+from oms.formulas.risk import allocate
 from oms.state.order import Order
 from oms.state.trade import Trade
 from oms.state.view import View
@@ -21,7 +22,6 @@ from oms.values import (
     Micros,
     OrderStatus,
     OrderType,
-    PositionSide,
     Role,
     Side,
     round_down_to_tick,
@@ -32,9 +32,6 @@ NAME: Final = "targets"
 VERSION: Final = 1
 PRIORITY: Final = 40
 SCOPE: Final = "pipeline"
-
-KEY_LEVEL: Final = "KEY_LEVEL"
-RUNNER: Final = "RUNNER"
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -155,22 +152,6 @@ def _fire(view: View, live: list[Order]) -> Iterator[Event]:
 
 def _on_tick(view: View, side: Side, price: Decimal) -> Decimal:
     return round_down_to_tick(price, view.tick) if side is Side.SELL else round_up_to_tick(price, view.tick)
-
-
-def rung_price(view: View, trade: Trade, trigger: str) -> Decimal | None:
-    """The limit of a tranche: R multiples from the average entry, or the key level; None for the runner."""
-    price_entry = trade.price_entry
-    if trigger == RUNNER or price_entry is None:
-        return None
-    if trigger == KEY_LEVEL:
-        price = trade.key_level
-    else:
-        price = r_multiple_price(price_entry, trade.risk, Decimal(trigger.removesuffix("R")), trade.side)
-    if price is None or price <= ZERO:
-        return None
-    if trade.side is PositionSide.LONG:
-        return round_up_to_tick(price, view.tick)
-    return round_down_to_tick(price, view.tick)
 
 
 def _has_grown(order: Order, quantity: Decimal, room: Decimal) -> bool:

@@ -10,13 +10,15 @@ from msgspec.structs import replace
 
 from oms.events import broker, clock, decisions, market, operator, session, strategy
 from oms.events.base import Event
+from oms.events.slippage import SlippageEased, SlippageEscalated, SlippageExceeded, SlippageMeasured
 from oms.state import fold_orders
 from oms.state import market as markets
+from oms.state import slippage as slippages
 from oms.state import trade as trades
 from oms.state import traffic as traffics
 from oms.state.fold_orders import Fold, Folded
 from oms.state.pipeline import Advice, Pipeline, put_trade
-from oms.values import SECOND, ZERO, Micros, PositionSide
+from oms.values import BUY_OF, SECOND, SELL_OF, ZERO, Micros, PositionSide
 
 
 def fold(pipeline: Pipeline, event: Event, now: Micros, seq: int) -> Folded:
@@ -181,6 +183,7 @@ def _guard_breached(
 
 
 def _close_requested(pipeline: Pipeline, event: decisions.CloseRequested, now: Micros, seq: int) -> Folded:
+    trade = pipeline.trades[event.trade_no]
     close = trades.Close(
         reason=event.reason,
         priority=event.priority,
@@ -188,8 +191,9 @@ def _close_requested(pipeline: Pipeline, event: decisions.CloseRequested, now: M
         at=now,
         seq=seq,
         evidence=event.evidence,
+        price=pipeline.market.exit_price(SELL_OF[trade.side] if trade.held >= ZERO else BUY_OF[trade.side]),
     )
-    trade = replace(pipeline.trades[event.trade_no], close=close)
+    trade = replace(trade, close=close)
     return replace(put_trade(pipeline, trade), wish=None), ()
 
 
@@ -199,8 +203,29 @@ def _entry_abandoned(
     return replace(trade, abandoned_at=now)
 
 
-def _trade_closed(trade: trades.Trade, event: decisions.TradeClosed, now: Micros, _seq: int) -> trades.Trade:
-    return replace(trade, closed_at=now, pnl=event.pnl, guard=None)
+def _trade_closed(pipeline: Pipeline, event: decisions.TradeClosed, now: Micros, _seq: int) -> Folded:
+    trade = replace(pipeline.trades[event.trade_no], closed_at=now, pnl=event.pnl, guard=None)
+    slippage = slippages.closed(pipeline.slippage, event.trade_no)
+    return replace(put_trade(pipeline, trade), slippage=slippage), ()
+
+
+def _slippage_measured(pipeline: Pipeline, event: SlippageMeasured, _now: Micros, _seq: int) -> Folded:
+    return replace(pipeline, slippage=slippages.measured(pipeline.slippage, event)), ()
+
+
+def _slippage_exceeded(trade: trades.Trade, event: SlippageExceeded, _now: Micros, _seq: int) -> trades.Trade:
+    return replace(trade, slipped=event.price, slipped_level=event.level)
+
+
+def _slippage_escalated(pipeline: Pipeline, event: SlippageEscalated, _now: Micros, _seq: int) -> Folded:
+    slippage = pipeline.slippage
+    return replace(pipeline, slippage=replace(slippage, measures=(*slippage.measures, event.measure))), ()
+
+
+def _slippage_eased(pipeline: Pipeline, event: SlippageEased, _now: Micros, _seq: int) -> Folded:
+    slippage = pipeline.slippage
+    measures = tuple(one for one in slippage.measures if one != event.measure)
+    return replace(pipeline, slippage=replace(slippage, measures=measures)), ()
 
 
 def _alerted(pipeline: Pipeline, event: decisions.Alerted, now: Micros, _seq: int) -> Folded:
@@ -280,7 +305,11 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     decisions.DegradationEntered: _degradation_entered,
     decisions.DegradationLeft: _degradation_left,
     decisions.EntryAbandoned: _on_trade(_entry_abandoned),
-    decisions.TradeClosed: _on_trade(_trade_closed),
+    decisions.TradeClosed: _trade_closed,
+    SlippageMeasured: _slippage_measured,
+    SlippageExceeded: _on_trade(_slippage_exceeded),
+    SlippageEscalated: _slippage_escalated,
+    SlippageEased: _slippage_eased,
     decisions.Alerted: _alerted,
     decisions.AlertCleared: _on_trade(_alert_cleared),
     decisions.SafeModeEntered: _safe_mode,

@@ -134,7 +134,7 @@ class Execution(Struct, frozen=True, gc=False, kw_only=True):
     """One execution at its highest known revision; a busted one has quantity zero.
 
     `cum_before` and `cum_after` bound the broker's count when it was first reported. Intervals from before the
-    last bust or quantity correction no longer compare: `comparable`.
+    last bust or quantity correction no longer compare: `comparable`. `price_intent` is the price it was meant to have.
     """
 
     root: str
@@ -146,6 +146,7 @@ class Execution(Struct, frozen=True, gc=False, kw_only=True):
     cum_before: Decimal | None = None
     cum_after: Decimal | None = None
     comparable: bool = True
+    price_intent: Decimal | None = None
 
 
 class Order(Struct, frozen=True, gc=False, kw_only=True):

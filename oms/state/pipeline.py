@@ -10,6 +10,7 @@ from oms.events.base import Event
 from oms.events.session import InstrumentDefined
 from oms.state.market import Market
 from oms.state.order import Order
+from oms.state.slippage import Slippage, with_intents
 from oms.state.trade import Trade, booked, with_order, without_stop
 from oms.state.traffic import Traffic, moved
 from oms.values import SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
@@ -49,6 +50,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     alerts: tuple[str, ...] = ()
     notes: dict[str, dict[str, Any]] = {}
     traffic: Traffic = Traffic()
+    slippage: Slippage = Slippage()
     advice: dict[str, Advice] = {}
 
     @property
@@ -122,6 +124,8 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
     """Store a changed order and carry the change into its trade and the position."""
     if new is old:
         return pipeline
+    if old is not None and new.trade_no is not None:
+        new = with_intents(pipeline.trades[new.trade_no], old, new)
     aliases = _aliased(pipeline.aliases, new)
     orders = {**pipeline.orders, new.client_order_id: new}
     if new.trade_no is None:

@@ -39,7 +39,8 @@ PLANNED: Final = 14
 
 
 class Close(Struct, frozen=True, gc=False, kw_only=True):
-    """The wish to close the trade, and how. A lower `priority` number is stronger."""
+    """The wish to close the trade, and how. A lower `priority` number is stronger; `price` is the market's near side
+    at that moment."""
 
     reason: str
     priority: int
@@ -47,6 +48,7 @@ class Close(Struct, frozen=True, gc=False, kw_only=True):
     at: Micros
     seq: int
     evidence: tuple[int, ...]
+    price: Decimal | None = None
 
     @property
     def is_planned(self) -> bool:
@@ -55,7 +57,11 @@ class Close(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Trade(Struct, frozen=True, gc=False, kw_only=True):
-    """A trade as folded. `entered` and `exited` are unique fills; `*_value` sums of price x quantity."""
+    """A trade as folded. `entered` and `exited` are unique fills; `*_value` sums of price x quantity.
+
+    `price_worst` is the worst price of an entry fill; `slipped` the worst one that was acted on, `slipped_level` the
+    stop that followed from it.
+    """
 
     trade_no: int
     instrument: str
@@ -80,6 +86,9 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     level: Decimal | None = None
     level_source: str = ""
     mfe: Decimal | None = None
+    price_worst: Decimal | None = None
+    slipped: Decimal | None = None
+    slipped_level: Decimal | None = None
     entries: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
@@ -201,6 +210,7 @@ def booked(trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micro
         entry_value=trade.entry_value + value,
         lots=_with_lot(trade.lots, new, atr),
         first_fill_at=trade.first_fill_at if trade.first_fill_at is not None else now,
+        price_worst=_worse(trade, newest),
     )
     return with_high_water(trade, newest)
 
@@ -213,6 +223,14 @@ def with_high_water(trade: Trade, price: Decimal | None) -> Trade:
         return replace(trade, mfe=price)
     better = price > trade.mfe if trade.side is PositionSide.LONG else price < trade.mfe
     return replace(trade, mfe=price) if better else trade
+
+
+def _worse(trade: Trade, price: Decimal | None) -> Decimal | None:
+    """The worse of the worst entry price so far and a new one."""
+    known = trade.price_worst
+    if price is None or known is None:
+        return price if known is None else known
+    return max(known, price) if trade.side is PositionSide.LONG else min(known, price)
 
 
 def _with_lot(lots: tuple[Lot, ...], order: Order, atr: Decimal | None) -> tuple[Lot, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.stops import atr_trail, breakeven, initial, mfe_lock, runner
+from oms.stops import atr_trail, breakeven, initial, mfe_lock, runner, slippage
 from oms.stops.base import is_better
 
 Candidate = Callable[[View, Trade], Decimal | None]
@@ -20,6 +20,7 @@ CANDIDATES: Final[dict[str, Candidate]] = {
     "mfe_lock": mfe_lock.candidate,
     "atr_trail": atr_trail.candidate,
     "runner": runner.candidate,
+    "slippage": slippage.candidate,
 }
 
 

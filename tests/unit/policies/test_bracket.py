@@ -10,6 +10,7 @@ from oms.events.decisions import (
     OrderPlaced,
     TradeClosed,
 )
+from oms.events.slippage import SlippageMeasured
 from oms.values import OrderType, Role
 from tests.answers import ack, bust, cancelled, confirmed, fill, in_position, replaced, triggered
 from tests.builders import entry, leave
@@ -26,7 +27,8 @@ def test_is_reported_when_flat_and_nothing_can_execute() -> None:
     story = given(in_position(), quote("98.98", "99.00"), triggered)
     story.when(fill(Role.STOP, at="98.98")).then_none(TradeClosed)
     story.given(cancelled(Role.TARGET, 0)).when(cancelled(Role.TARGET, 1)).then(
-        like(TradeClosed, reason="STOP", pnl="-102.00", pnl_change="-102.00", quantity=100)
+        like(TradeClosed, reason="STOP", pnl="-102.00", pnl_change="-102.00", quantity=100),
+        like(SlippageMeasured, trade_no=1),
     )
 
 

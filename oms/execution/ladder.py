@@ -1,0 +1,37 @@
+"""Where the tranches of a trade's ladder lie. OD-043..048."""
+
+from decimal import Decimal
+from typing import Final
+
+from oms.formulas.risk import r_multiple_price
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.values import ZERO, PositionSide, round_down_to_tick, round_up_to_tick
+
+KEY_LEVEL: Final = "KEY_LEVEL"
+RUNNER: Final = "RUNNER"
+
+
+def rung_price(view: View, trade: Trade, trigger: str) -> Decimal | None:
+    """The limit of a tranche: R multiples from the average entry, or the key level; None for the runner."""
+    price_entry = trade.price_entry
+    if trigger == RUNNER or price_entry is None:
+        return None
+    if trigger == KEY_LEVEL:
+        price = trade.key_level
+    else:
+        price = r_multiple_price(price_entry, trade.risk, Decimal(trigger.removesuffix("R")), trade.side)
+    if price is None or price <= ZERO:
+        return None
+    if trade.side is PositionSide.LONG:
+        return round_up_to_tick(price, view.tick)
+    return round_down_to_tick(price, view.tick)
+
+
+def first_target(view: View, trade: Trade) -> Decimal | None:
+    """The nearest price at which the ladder sells; None where it has none, or is not used."""
+    setting = view.settings_of(trade).targets
+    if trade.trail_only or setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":
+        return None
+    found = [price for rung in trade.rungs if (price := rung_price(view, trade, rung.trigger)) is not None]
+    return (min(found) if trade.side is PositionSide.LONG else max(found)) if found else None
