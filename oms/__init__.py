@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # The same names as in PUBLIC, for type checkers; a test comp
     from oms.events.market import TradePrinted as TradePrinted
     from oms.events.session import InstrumentDefined as InstrumentDefined
     from oms.events.session import SessionOpened as SessionOpened
+    from oms.events.strategy import AddRequested as AddRequested
     from oms.events.strategy import EntryRequested as EntryRequested
     from oms.events.strategy import ExitRequested as ExitRequested
     from oms.shell.embed import Oms as Oms
@@ -38,6 +39,7 @@ PUBLIC = {
     "TradePrinted": "oms.events.market",
     "InstrumentDefined": "oms.events.session",
     "SessionOpened": "oms.events.session",
+    "AddRequested": "oms.events.strategy",
     "EntryRequested": "oms.events.strategy",
     "ExitRequested": "oms.events.strategy",
     "PositionSide": "oms.values",

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, Self, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from oms import config_entries as entries
 from oms import config_sections as sections
 from oms.config_problems import (
     field_of,
@@ -41,7 +42,12 @@ from oms.values import MarketReason
 PROFILES: Final = Path(__file__).parent / "profiles"
 
 OFF: Final[Mapping[str, Any]] = MappingProxyType(
-    {"degradation.fill_rate_action": "halve", "depth.use": "off"}
+    {
+        "degradation.fill_rate_action": "halve",
+        "depth.use": "off",
+        **{f"pre_market.{name}": value for name, value in entries.PreMarket(mode="off")},
+        **{f"add_on.{name}": value for name, value in entries.AddOn(condition="off")},
+    }
 )
 """Dotted setting -> what a logged configuration that lacks it means: off. One row per setting added later."""
 
@@ -53,6 +59,8 @@ class Settings(sections.Section):
     account: sections.Account = Field(default_factory=sections.Account)
     risk: sections.Risk = Field(default_factory=sections.Risk)
     entry: sections.Entry = Field(default_factory=sections.Entry)
+    pre_market: entries.PreMarket = Field(default_factory=entries.PreMarket)
+    add_on: entries.AddOn = Field(default_factory=entries.AddOn)
     stop: sections.Stop = Field(default_factory=sections.Stop)
     guard: sections.Guard = Field(default_factory=sections.Guard)
     breakeven: sections.Breakeven = Field(default_factory=sections.Breakeven)

@@ -19,7 +19,8 @@ DAY_MS: Final = 86_400_000
 
 DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
     {
-        "bracket": 1,
+        "add_on": 1,
+        "bracket": 2,
         "degradation": 1,
         "entry": 2,
         "exit": 1,
@@ -36,7 +37,7 @@ DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 OPTIONAL_POLICIES: Final = frozenset(
-    {"degradation", "entry", "forced_close", "slippage", "strategy_exit", "targets"}
+    {"add_on", "degradation", "entry", "forced_close", "slippage", "strategy_exit", "targets"}
 )
 """What may be switched off. Every other policy of the default set protects positions or finds out what is true."""
 

@@ -20,12 +20,16 @@ from oms.values import ONE, SIGN_OF, ZERO, round_down_to_lot
 
 
 class Wanted(Struct, frozen=True, gc=False, kw_only=True):
-    """What is asked for: units at a price, with the stop that bounds the loss of a unit; `held` is there already."""
+    """What is asked for: units at a price, with the stop that bounds the loss of a unit.
+
+    `held` is there already; `addition` is the most that may be added to it (None for an entry).
+    """
 
     quantity: Decimal
     price: Decimal
     stop: Decimal
     held: Decimal = ZERO
+    addition: Decimal | None = None
 
 
 class Sized(Struct, frozen=True, gc=False):
@@ -94,17 +98,33 @@ def _unit(view: View, wanted: Wanted) -> Decimal:
     return wanted.price * view.pipeline.instrument.multiplier
 
 
+def _addition(_view: View, wanted: Wanted) -> Decimal | None:
+    return wanted.addition
+
+
 def _position(view: View, wanted: Wanted) -> Decimal:
-    settings = view.settings
-    return settings.risk.max_position_pct * settings.account.day_capital / _unit(view, wanted) - wanted.held
+    return _share(view, wanted, view.settings.risk.max_position_pct) - wanted.held
+
+
+def _share(view: View, wanted: Wanted, pct: Decimal) -> Decimal:
+    """The units that a share of the day's capital pays for."""
+    return pct * view.settings.account.day_capital / _unit(view, wanted)
+
+
+def _pre_market(view: View, wanted: Wanted) -> Decimal | None:
+    """Half the standard size before the open (OD-102)."""
+    if not view.market.is_before_open(view.now):
+        return None
+    return _share(view, wanted, view.settings.pre_market.max_position_pct) - wanted.held
 
 
 def _reduced(view: View, wanted: Wanted) -> Decimal | None:
     """The largest position less a share, while the last trades lost too much to slippage (OD-108)."""
     if REDUCE not in view.pipeline.slippage.measures or SLIPPAGE not in view.settings.policies.enabled:
         return None
+    limits = [one for one in (_position(view, wanted), _pre_market(view, wanted)) if one is not None]
     left = ONE - view.settings.slippage.reduce_by
-    return (_position(view, wanted) + wanted.held) * left - wanted.held
+    return (min(limits) + wanted.held) * left - wanted.held
 
 
 def _day(view: View, wanted: Wanted) -> Decimal | None:
@@ -128,7 +148,9 @@ HALF: Final = Decimal("0.5")
 SLIPPAGE: Final = "slippage"
 BASE: Final = "asked"
 CAPS: Final[tuple[tuple[str, Cap], ...]] = (
+    ("add_on.size", _addition),
     ("risk.max_position_pct", _position),
+    ("pre_market.max_position_pct", _pre_market),
     ("slippage.reduce_by", _reduced),
     ("risk.daily_loss_limit", _day),
     ("gate.max_order_value", _order_value),

@@ -125,6 +125,7 @@ _DUES = (*(policy.next_due for policy in POLICIES if policy.next_due is not None
 
 REQUESTS = (
     strategy.EntryRequested,
+    strategy.AddRequested,
     strategy.ExitRequested,
     strategy.ExhaustionReported,
     strategy.StrategyCycleBegun,
@@ -218,7 +219,7 @@ class _Step:
         return anomalies
 
     def refuse_unknown(self, event: Event) -> None:
-        if isinstance(event, strategy.EntryRequested | strategy.ExitRequested):
+        if isinstance(event, strategy.EntryRequested | strategy.AddRequested | strategy.ExitRequested):
             self.record(
                 decisions.IntentRefused(
                     instrument=event.instrument,

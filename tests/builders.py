@@ -23,7 +23,7 @@ from oms.events.session import (
     VenueStatusChanged,
     WriterStarted,
 )
-from oms.events.strategy import EntryRequested, ExitRequested
+from oms.events.strategy import AddRequested, EntryRequested, ExitRequested
 from oms.values import SECOND, Micros, PositionSide
 
 Number = str | int | Decimal
@@ -102,7 +102,14 @@ def printed(at_price: Number, *, at: Micros, name: str = NAME) -> TradePrinted:
 
 
 def bar(
-    low: Number, high: Number, close: Number, *, end_at: Micros, seconds: int = 60, name: str = NAME
+    low: Number,
+    high: Number,
+    close: Number,
+    *,
+    end_at: Micros,
+    seconds: int = 60,
+    name: str = NAME,
+    volume: Number | None = None,
 ) -> BarClosed:
     return BarClosed(
         instrument=name,
@@ -112,6 +119,7 @@ def bar(
         high=Decimal(high),
         low=Decimal(low),
         close=Decimal(close),
+        volume=price(volume),
     )
 
 
@@ -145,6 +153,28 @@ def entry(
         zone_max=Decimal(zone_max),
         stop=Decimal(stop),
         key_level=price(key_level),
+    )
+
+
+def add(
+    quantity: Number | None = None,
+    *,
+    ideal: Number = "100.60",
+    zone_max: Number = "100.70",
+    stop: Number | None = None,
+    trade_no: int | None = None,
+    intent: str = "add",
+) -> AddRequested:
+    """By default to the only trade, as much as the settings allow, with the stop that is there."""
+    return AddRequested(
+        instrument=NAME,
+        strategy=STRATEGY,
+        intent_id=intent,
+        ideal=Decimal(ideal),
+        zone_max=Decimal(zone_max),
+        quantity=price(quantity),
+        stop=price(stop),
+        trade_no=trade_no,
     )
 
 

@@ -70,8 +70,12 @@ class Story:
     """One pipeline of one account, told input by input."""
 
     def __init__(
-        self, settings: Settings | None = None, capabilities: CapabilitiesDeclared | None = None
+        self,
+        settings: Settings | None = None,
+        capabilities: CapabilitiesDeclared | None = None,
+        start: Micros = OPEN,
     ) -> None:
+        self.chosen: int | None = None
         self.book = Book()
         self.now: Micros = builders.PRE_OPEN
         self.results: list[StepResult] = []
@@ -82,7 +86,7 @@ class Story:
             self.step(event)
         for event in (*builders.connection(capabilities), builders.instrument(), builders.session()):
             self.step(event)
-        self.now = OPEN
+        self.now = start
         self.step(builders.quote("99.99", "100.01", at=self.now))
 
     @property
@@ -91,8 +95,8 @@ class Story:
 
     @property
     def trade(self) -> Trade:
-        """The newest trade."""
-        return self.pipeline.trades[max(self.pipeline.trades)]
+        """The trade that is talked `about`; by default the newest."""
+        return self.pipeline.trades[self.chosen or max(self.pipeline.trades)]
 
     @property
     def view(self) -> View:
@@ -229,9 +233,18 @@ def printed(at_price: Number) -> Input:
     return lambda story: builders.printed(at_price, at=story.now)
 
 
-def bar(low: Number, high: Number, close: Number) -> Input:
+def bar(low: Number, high: Number, close: Number, volume: Number | None = None) -> Input:
     """A bar of the minute that ends now."""
-    return lambda story: builders.bar(low, high, close, end_at=story.now)
+    return lambda story: builders.bar(low, high, close, end_at=story.now, volume=volume)
+
+
+def about(trade_no: int | None) -> Input:
+    """The answers of the broker that follow are about this trade; None: about the newest."""
+
+    def choose(story: Story) -> None:
+        story.chosen = trade_no
+
+    return choose
 
 
 def silent(story: Story) -> None:

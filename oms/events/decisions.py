@@ -29,8 +29,9 @@ class SizingStep(Part, frozen=True, kw_only=True):
 
 @register
 class EntryAccepted(Decision, frozen=True, kw_only=True):
-    """An entry request became a trade. The ladder is fixed here, from intended quantity x ideal. `sizing` is the way
-    to the quantity, step by step; `at_risk` is what is lost from ideal to stop, in money."""
+    """An entry request became a trade, or with `parent_trade_no` a lot that is added to that trade: a cycle of its own.
+    The ladder is fixed here, from intended quantity x ideal. `sizing` is the way to the quantity, step by step;
+    `at_risk` is what is lost from ideal to stop, in money."""
 
     instrument: str
     trade_no: int
@@ -48,6 +49,7 @@ class EntryAccepted(Decision, frozen=True, kw_only=True):
     cap: str = ""
     sizing: tuple[SizingStep, ...] = ()
     at_risk: Decimal | None = None
+    parent_trade_no: int | None = None
 
 
 @register
@@ -245,6 +247,7 @@ class EntryAbandoned(Decision, frozen=True, kw_only=True):
     strategy: str
     reason: str
     pipeline_state: str = "SEEKING_ENTRY"
+    cycle: int = 0
     policy: str
 
 
@@ -266,6 +269,8 @@ class TradeClosed(Decision, frozen=True, kw_only=True):
     pnl_change: Decimal
     r: Decimal | None = None
     currency: str = ""
+    cycle: int = 0
+    parent_trade_no: int | None = None
     policy: str
 
 

@@ -23,6 +23,22 @@ class EntryRequested(Event, frozen=True, kw_only=True):
 
 
 @register
+class AddRequested(Event, frozen=True, kw_only=True):
+    """Add to an open trade of the strategy (`trade_no` names it, if there are several). Without `quantity` as much as
+    the settings allow, without `stop` with the present stop of the trade."""
+
+    instrument: str
+    strategy: str
+    intent_id: str
+    ideal: Decimal
+    zone_max: Decimal
+    quantity: Decimal | None = None
+    stop: Decimal | None = None
+    key_level: Decimal | None = None
+    trade_no: int | None = None
+
+
+@register
 class ExitRequested(Event, frozen=True, kw_only=True):
     """Close a trade by the planned way (limit orders). Without `trade_no` every open trade of the strategy."""
 

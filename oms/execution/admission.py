@@ -3,7 +3,7 @@
 from typing import Final
 
 from oms.events.strategy import EntryRequested
-from oms.execution import degradation
+from oms.execution import degradation, pre_market
 from oms.state.view import View
 from oms.values import MILLISECOND, ZERO, Bias, Micros, PositionSide, is_multiple
 
@@ -25,10 +25,10 @@ def is_forced_close(view: View) -> bool:
 
 def refusal(view: View, wish: EntryRequested) -> Refusal | None:
     """Why the entry is refused, or None. What is wrong with the request comes before what is wrong with the time."""
-    return _malformed(view, wish) or _untimely(view, wish)
+    return malformed(view, wish) or untimely(view) or _not_flat(view, wish) or unwanted(view, wish)
 
 
-def _malformed(view: View, wish: EntryRequested) -> Refusal | None:
+def malformed(view: View, wish: EntryRequested) -> Refusal | None:
     long = wish.side is PositionSide.LONG
     definition = view.pipeline.instrument
     if wish.quantity <= ZERO or not is_multiple(wish.quantity, definition.lot):
@@ -52,7 +52,8 @@ def _malformed(view: View, wish: EntryRequested) -> Refusal | None:
     return None
 
 
-def _untimely(view: View, wish: EntryRequested) -> Refusal | None:
+def untimely(view: View) -> Refusal | None:
+    """Why nothing may be opened or added to now, whatever it is."""
     account, pipeline = view.account, view.pipeline
     if account.kill_level >= 1:
         return "killed", f"kill level {account.kill_level}: {account.kill_reason}"
@@ -66,20 +67,24 @@ def _untimely(view: View, wish: EntryRequested) -> Refusal | None:
         return "halted", "the venue has halted trading"
     if is_forced_close(view):
         return "forced_close", "the forced-close window of this session has begun"
-    if not view.market.is_regular(view.now):
-        return "closed", "outside the regular session"
+    if not view.market.is_regular(view.now) and (refused := pre_market.refusal(view)) is not None:
+        return refused
     if view.pipeline.notes.get("reconciliation", {}).get("difference", "0") != "0":
         return "mismatch", "the broker's position differs from the log"
+    return None
+
+
+def _not_flat(view: View, wish: EntryRequested) -> Refusal | None:
     # One cycle at a time: a new trade needs the former one flat and none of its orders possibly alive.
-    if pipeline.open_trades or pipeline.position != ZERO:
+    if view.pipeline.open_trades or view.pipeline.position != ZERO:
         return "not_flat", f"{wish.instrument} still has an open trade or position"
-    return _unwanted(view, wish)
+    return None
 
 
 _AGAINST: Final = {PositionSide.LONG: Bias.SHORT, PositionSide.SHORT: Bias.LONG}
 
 
-def _unwanted(view: View, wish: EntryRequested) -> Refusal | None:
+def unwanted(view: View, wish: EntryRequested) -> Refusal | None:
     """What the strategy itself leans against, and what degradation does not allow at present."""
     advice = view.pipeline.advice.get(wish.strategy)
     if advice is not None and advice.bias is _AGAINST[wish.side]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from oms.events.base import Event
 from oms.policies import (
+    add_on,
     bracket,
     degradation,
     entry,
@@ -58,7 +59,9 @@ CLOSERS: Final = tuple(
 )
 """They run on one and the same state; the strongest wish per trade stands."""
 
-OWNERS: Final = tuple(map(_row, (bracket, slippage, protective_stop, targets, exit, entry, degradation)))
+OWNERS: Final = tuple(
+    map(_row, (bracket, slippage, protective_stop, targets, exit, entry, add_on, degradation))
+)
 """Each sees what the ones before it decided: a bad fill moves the stop in its own step, targets leave before the
 exit is sent, and a stop that finds the market beyond its level is an exit in the same step."""
 

@@ -14,7 +14,7 @@ from oms.state.view import View
 from oms.values import ZERO, rounded
 
 NAME: Final = "bracket"
-VERSION: Final = 1
+VERSION: Final = 2
 PRIORITY: Final = 20
 SCOPE: Final = "pipeline"
 
@@ -46,6 +46,8 @@ def _closed(view: View, trade: Trade) -> TradeClosed:
         pnl_change=pnl - trade.pnl,
         r=rounded(pnl / at_risk, 6) if at_risk else None,
         currency=view.pipeline.instrument.currency,
+        cycle=trade.cycle,
+        parent_trade_no=trade.parent_trade_no,
         policy=NAME,
     )
 

@@ -10,25 +10,21 @@ from decimal import Decimal
 from typing import Final
 
 from oms.events.base import Event
-from oms.events.decisions import EntryAbandoned, EntryAccepted, IntentRefused, RepriceSkipped, Rung
+from oms.events.decisions import EntryAbandoned, IntentRefused, RepriceSkipped
 from oms.events.strategy import EntryRequested
-from oms.execution import admission, liquidity, orders, repricing, retries
-from oms.formulas.risk import size_class
-from oms.sizing import Sized, Wanted, at_risk, sized
+from oms.execution import admission, liquidity, orders, pre_market, repricing, retries
+from oms.execution.entries import begin, inside
+from oms.sizing import Wanted, sized
 from oms.state.order import Order, PendingKind
-from oms.state.trade import Trade, accepted
+from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import (
     MILLISECOND,
     ZERO,
     Micros,
     OrderStatus,
-    OrderType,
     PositionSide,
-    Role,
     Urgency,
-    round_down_to_tick,
-    round_up_to_tick,
 )
 
 NAME: Final = "entry"
@@ -36,7 +32,6 @@ VERSION: Final = 2
 PRIORITY: Final = 50
 SCOPE: Final = "pipeline"
 
-KEY_LEVEL: Final = "KEY_LEVEL"
 CANCEL_OPENERS: Final = 2
 
 
@@ -70,10 +65,9 @@ def next_due(view: View) -> Iterator[Micros]:
 def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
     refusal = admission.refusal(view, wish)
     if refusal is None:
-        wanted = Wanted(quantity=wish.quantity, price=wish.ideal, stop=wish.stop)
-        size = sized(view, wanted)
+        size = sized(view, Wanted(quantity=wish.quantity, price=wish.ideal, stop=wish.stop))
         if size.quantity > ZERO:
-            yield from _accept(view, wish, wanted, size)
+            yield from begin(view, wish, size, policy=NAME)
             return
         refusal = ("no_size", f"{size.cap} leaves less than one lot")
     yield IntentRefused(
@@ -83,54 +77,6 @@ def _answer(view: View, wish: EntryRequested) -> Iterator[Event]:
         code=refusal[0],
         text=refusal[1],
     )
-
-
-def _accept(view: View, wish: EntryRequested, wanted: Wanted, size: Sized) -> Iterator[Event]:
-    decision = EntryAccepted(
-        instrument=wish.instrument,
-        trade_no=view.account.next_trade_no,
-        cycle=view.pipeline.cycle + 1,
-        strategy=wish.strategy,
-        intent_id=wish.intent_id,
-        side=wish.side,
-        quantity=size.quantity,
-        ideal=wish.ideal,
-        zone_max=wish.zone_max,
-        stop=wish.stop,
-        key_level=wish.key_level,
-        config_sha256=view.account.config_sha256,
-        rungs=_rungs(view, wish, size.quantity),
-        cap=size.cap,
-        sizing=size.steps,
-        at_risk=at_risk(view, wanted, size.quantity),
-    )
-    yield decision
-    trade = accepted(decision, view.now, 0)
-    yield orders.place(
-        trade,
-        Role.ENTRY,
-        size.quantity,
-        OrderType.LIMIT,
-        price_limit=_inside(view, trade, wish.ideal),
-        valid_until=view.now + view.settings.entry.valid_for_ms * MILLISECOND,
-        policy=NAME,
-    )
-
-
-def _rungs(view: View, wish: EntryRequested, quantity: Decimal) -> tuple[Rung, ...]:
-    """The ladder of the size class; a missing key level gives its share to the next rung (architecture 6)."""
-    setting = view.settings.targets
-    value = quantity * wish.ideal * view.pipeline.instrument.multiplier
-    ladder = getattr(setting, size_class(value, setting.compact_below, setting.full_above).value)
-    rungs: list[Rung] = []
-    carried = ZERO
-    for rung in ladder:
-        if rung.trigger == KEY_LEVEL and wish.key_level is None:
-            carried += rung.pct
-            continue
-        rungs.append(Rung(trigger=rung.trigger, pct=rung.pct + carried))
-        carried = ZERO
-    return tuple(rungs)
 
 
 def _work(view: View, trade: Trade, live: list[Order]) -> Iterator[Event]:
@@ -158,12 +104,18 @@ def _why_stop(view: View, trade: Trade, order: Order) -> str:
         return "trade is over"
     if trade.entered > ZERO and trade.held <= ZERO:
         return "position closed"
+    parent = view.pipeline.trades.get(trade.parent_trade_no or 0)
+    if parent is not None and (parent.close is not None or parent.held <= ZERO):
+        return "the trade it adds to is closing"
     if order.first_fill_at is not None and view.now >= _rest_ends(view, trade, order):
         return "partial rest"
     return ""
 
 
 def _cycle(view: View, trade: Trade, order: Order) -> Iterator[Event]:
+    if pre_market.is_attempt(view, order):
+        yield from retries.cancels(view, trade, [order], policy=NAME, reason="one attempt before the open")
+        return
     number = order.cycles + 1
     last = repricing.cycles(view, view.settings_of(trade).entry.max_cycles)
     if number > last:
@@ -227,21 +179,16 @@ def _cycle_price(view: View, trade: Trade, order: Order, step: int) -> tuple[Dec
     if step >= FAR:
         deep = liquidity.deep_price(view, trade.side, order.leaves)
         if deep is None or (deep <= far if long else deep >= far):
-            return _inside(view, trade, far), ()
-        return _inside(view, trade, deep), (view.market.depth_seq,)
+            return inside(view, trade, far), ()
+        return inside(view, trade, deep), (view.market.depth_seq,)
     price = near if step == NEAR else (bid + ask) / 2
-    return _inside(view, trade, max(trade.ideal, price) if long else min(trade.ideal, price)), ()
-
-
-def _inside(view: View, trade: Trade, price: Decimal) -> Decimal:
-    """Never beyond the zone maximum, not even by rounding to the tick (OD-057)."""
-    if trade.side is PositionSide.LONG:
-        return round_down_to_tick(min(price, trade.zone_max), view.tick)
-    return round_up_to_tick(max(price, trade.zone_max), view.tick)
+    return inside(view, trade, max(trade.ideal, price) if long else min(trade.ideal, price)), ()
 
 
 def _cycle_due(view: View, trade: Trade, order: Order) -> Micros:
     """Cycles keep their distance even when late, so that overdue ones collapse into one (I49)."""
+    if pre_market.is_attempt(view, order):
+        return order.placed_at + view.settings_of(trade).pre_market.attempt_ms * MILLISECOND
     interval = repricing.interval(view, view.settings_of(trade).entry.reprice_interval_ms)
     return max(order.placed_at, order.requested_at) + interval
 
@@ -267,5 +214,6 @@ def _abandoned(view: View, trade: Trade) -> EntryAbandoned:
         intent_id=trade.intent_id,
         strategy=trade.strategy,
         reason=reason or order.text or "no fill",
+        cycle=trade.cycle,
         policy=NAME,
     )

@@ -59,7 +59,7 @@ def _flatten(trade: Trade, seq: int, *, unfilled: bool = False) -> Iterator[Even
 
 
 def _close_trades(view: View, act: OperatorCommanded) -> Iterator[Event]:
-    meant = [trade for trade in view.pipeline.open() if act.trade_no in (None, trade.trade_no)]
+    meant = [trade for trade in view.pipeline.open() if act.trade_no in (None, trade.trade_no, trade.root_no)]
     for trade in meant:
         if trade.held >= ZERO and wants_close(trade, PRIORITY, market=False):
             yield _close(trade, "OPERATOR_CLOSE", market=False, evidence=view.cause)

@@ -42,7 +42,7 @@ def decide(view: View) -> Iterator[Event]:
 
 def _is_meant(view: View, trade: Trade, wish: ExitRequested) -> bool:
     """A trade whose entry still works is given up by the same request, so that nothing is opened after it."""
-    if trade.strategy != wish.strategy or wish.trade_no not in (None, trade.trade_no):
+    if trade.strategy != wish.strategy or wish.trade_no not in (None, trade.trade_no, trade.root_no):
         return False
     return trade.held > ZERO or bool(view.live(trade.entries))
 

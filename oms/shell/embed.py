@@ -26,6 +26,7 @@ from oms.events.base import Event, Stamped
 from oms.events.decisions import Alerted, IntentRefused
 from oms.events.session import InstrumentDefined, SessionOpened
 from oms.events.strategy import (
+    AddRequested,
     EntryRequested,
     ExhaustionReported,
     ExitRequested,
@@ -45,6 +46,7 @@ MEMORY: Final = "memory"
 EMBEDDED: Final = "embedded"
 _ORDER: Final = list(Severity)
 _REQUESTS: Final = (
+    AddRequested,
     EntryRequested,
     ExitRequested,
     TrailOnlyRequested,

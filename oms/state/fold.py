@@ -145,7 +145,12 @@ def _adjusted(pipeline: Pipeline, event: broker.PositionAdjusted, _now: Micros, 
 
 
 def _entry_accepted(pipeline: Pipeline, event: decisions.EntryAccepted, now: Micros, seq: int) -> Folded:
-    pipeline = put_trade(pipeline, trades.accepted(event, now, seq))
+    trade = trades.accepted(event, now, seq)
+    parent = pipeline.trades.get(event.parent_trade_no or 0)
+    if parent is not None and parent.trail_only:
+        # What the strategy said of its trade holds for what is added to it.
+        trade = replace(trade, trail_only=True)
+    pipeline = put_trade(pipeline, trade)
     return replace(pipeline, wish=None, cycle=event.cycle), ()
 
 
@@ -286,6 +291,7 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     session.VenueStatusChanged: _venue,
     session.DayRolled: _day,
     strategy.EntryRequested: _wish,
+    strategy.AddRequested: _wish,
     strategy.ExitRequested: _wish,
     strategy.TrailOnlyRequested: _trail_only,
     strategy.ExhaustionReported: _exhaustion,

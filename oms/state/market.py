@@ -5,6 +5,7 @@ Evidence is kept as log positions (`*_seq`): a market order names the events tha
 """
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,11 +13,14 @@ from msgspec.structs import replace
 from oms.events.market import BarClosed, DepthReported, QuoteReported, QuoteTick, TradePrinted
 from oms.events.session import SessionOpened, VenueStatus, VenueStatusChanged
 from oms.formulas.indicators import Atr, Ema, Swings
-from oms.values import Micros, Side
+from oms.values import SECOND, Micros, Side
 
 
 class Market(Struct, frozen=True, gc=False, kw_only=True):
-    """The market of one instrument as our log knows it. Prices in the quote currency, times in `Micros`."""
+    """The market of one instrument as our log knows it. Prices in the quote currency, times in `Micros`.
+
+    `volumes` are the bars before the open of this session, by their beginning, of the last hour.
+    """
 
     atr: Atr
     ema: Ema
@@ -42,6 +46,7 @@ class Market(Struct, frozen=True, gc=False, kw_only=True):
     session_seq: int = 0
     depth: DepthReported | None = None
     depth_seq: int = 0
+    volumes: tuple[tuple[Micros, Decimal], ...] = ()
 
     @property
     def is_halted(self) -> bool:
@@ -66,6 +71,17 @@ class Market(Struct, frozen=True, gc=False, kw_only=True):
         if self.open_at is None:
             return True
         return self.open_at <= now and (self.close_at is None or now < self.close_at)
+
+    def is_before_open(self, at: Micros) -> bool:
+        """Whether a time lies in the trading before the open of this session."""
+        return (
+            self.pre_open_at is not None
+            and self.open_at is not None
+            and self.pre_open_at <= at < self.open_at
+        )
+
+
+VOLUMES_KEPT: Final[Micros] = 3_600 * SECOND
 
 
 def quote_reported(market: Market, event: QuoteReported | QuoteTick, seq: int) -> Market:
@@ -109,7 +125,16 @@ def bar_closed(market: Market, event: BarClosed, seq: int) -> Market:
         atr=market.atr.update(event),
         ema=market.ema.update(event),
         swings=market.swings.update(event),
+        volumes=_volumes(market, event),
     )
+
+
+def _volumes(market: Market, bar: BarClosed) -> tuple[tuple[Micros, Decimal], ...]:
+    """With a bar that ends before the open; at the open they have served."""
+    if bar.volume is None or not market.is_before_open(bar.end_at - 1):
+        return () if market.volumes and not market.is_before_open(bar.open_at) else market.volumes
+    kept = [one for one in market.volumes if one[0] >= bar.end_at - VOLUMES_KEPT]
+    return (*kept, (bar.open_at, bar.volume))
 
 
 def session_opened(market: Market, event: SessionOpened, seq: int) -> Market:
@@ -121,6 +146,7 @@ def session_opened(market: Market, event: SessionOpened, seq: int) -> Market:
         open_at=event.open_at,
         close_at=event.close_at,
         session_seq=seq,
+        volumes=(),
     )
 
 

@@ -59,8 +59,9 @@ class Close(Struct, frozen=True, gc=False, kw_only=True):
 class Trade(Struct, frozen=True, gc=False, kw_only=True):
     """A trade as folded. `entered` and `exited` are unique fills; `*_value` sums of price x quantity.
 
-    `price_worst` is the worst price of an entry fill; `slipped` the worst one that was acted on, `slipped_level` the
-    stop that followed from it.
+    A scale-up is a trade with a `parent_trade_no`: the lot added to that one, with its own entry price, ATR, stop,
+    targets and result. `price_worst` is the worst price of an entry fill; `slipped` the worst one that was acted on,
+    `slipped_level` the stop that followed from it.
     """
 
     trade_no: int
@@ -78,6 +79,7 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     rungs: tuple[Rung, ...]
     accepted_at: Micros
     accepted_seq: int
+    parent_trade_no: int | None = None
     entered: Decimal = ZERO
     exited: Decimal = ZERO
     entry_value: Decimal = ZERO
@@ -123,6 +125,11 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     def order_ids(self) -> tuple[str, ...]:
         """All orders of the trade."""
         return (*self.entries, *self.stops, *self.targets, *self.exits)
+
+    @property
+    def root_no(self) -> int:
+        """The number of the trade as a whole: that of the first lot."""
+        return self.trade_no if self.parent_trade_no is None else self.parent_trade_no
 
     @property
     def is_over(self) -> bool:
@@ -173,6 +180,7 @@ def accepted(event: EntryAccepted, now: Micros, seq: int) -> Trade:
         rungs=event.rungs,
         accepted_at=now,
         accepted_seq=seq,
+        parent_trade_no=event.parent_trade_no,
     )
 
 

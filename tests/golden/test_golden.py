@@ -16,7 +16,7 @@ from oms.events.operator import Act
 from oms.values import MILLISECOND, PositionSide, Role
 from tests import answers
 from tests import given as words
-from tests.builders import CLOSE, act, entry, halt, leave, resume
+from tests.builders import CLOSE, act, add, entry, halt, leave, resume
 from tests.given import Input, Story, given, text_of
 
 FILES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -56,6 +56,8 @@ def filled(args: Words) -> Input:
 
 INPUTS: dict[str, Callable[[Words], Input]] = {
     "enter": enter,
+    "add": lambda args: add(ideal=args[0], zone_max=args[1], stop=args[2] if len(args) > 2 else None),
+    "about": lambda args: words.about(int(args[0])),
     "leave": lambda _: leave(),
     "kill": lambda args: act(Act.KILL, level=int(args[0])),
     "quote": lambda args: words.quote(*args),

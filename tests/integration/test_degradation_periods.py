@@ -21,7 +21,9 @@ from tests.unit.replay.stories import log_of
 
 def recipe() -> str:
     text = (ROOT / "oms" / "docs.md").read_text(encoding="utf-8")
-    (found,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    (found,) = (
+        one for one in re.findall(r"```sql\n(.*?)```", text, re.DOTALL) if "DegradationEntered" in one
+    )
     return str(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oms.book import Book
-from oms.events.base import Event, body_text
+from oms.events.base import Event, Part, body_text
 from oms.events.operator import Act
 from oms.values import MILLISECOND, SECOND
 from tests import builders
@@ -118,13 +118,15 @@ def decisions(run: Played) -> list[str]:
     ]
 
 
-def neutral(event: Event, names: dict[str, str]) -> str:
+def neutral(event: Event | Part, names: dict[str, str]) -> str:
     fields = []
     for name in event.__struct_fields__:
         value = getattr(event, name)
         if name in ("client_order_id", "wire_id", "orig_wire_id") and value is not None:
             value = names.setdefault(value, f"id{len(names)}")
-        if name != "evidence":
+        if isinstance(value, tuple):
+            value = tuple(neutral(one, names) if isinstance(one, Part) else one for one in value)
+        if name not in ("evidence", "seq"):
             fields.append(f"{name}={value}")
     return f"{type(event).__name__} {' '.join(fields)}"
 

@@ -183,7 +183,7 @@ def test_a_policy_of_another_version_is_other_code(day: TradingDay, monkeypatch:
 
 def test_a_policy_that_is_gone_is_other_code(day: TradingDay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oms.policies, "POLICIES", tuple(one for one in POLICIES if one.name != "bracket"))
-    assert "bracket@1" in check(day.log, "other_code").why
+    assert "bracket@2" in check(day.log, "other_code").why
 
 
 def test_a_missing_configuration_is_other_code(day: TradingDay) -> None:
