@@ -67,7 +67,7 @@ def stop_failures(view: View, trade: Trade) -> tuple[int, ...]:
 
 
 def _refusals(view: View, trade: Trade) -> Iterator[Event]:
-    """One alert per role when its newest order is refused, until the broker takes one."""
+    """One alert per role when the newest order of it, or of a tranche, is refused; until the broker takes one."""
     slots = (
         ("entry_rejected", trade.entries),
         ("stop_rejected", trade.stops),
@@ -75,12 +75,13 @@ def _refusals(view: View, trade: Trade) -> Iterator[Event]:
         ("exit_rejected", trade.exits),
     )
     for code, ids in slots:
-        newest = view.pipeline.orders[ids[-1]] if ids else None
-        if newest is None:
-            continue
-        if newest.status is OrderStatus.REJECTED and code not in trade.alerts:
-            yield _alert(trade, code, newest)
-        elif newest.is_confirmed and code in trade.alerts:
+        newest = {order.rung: order for order in view.orders(ids)}.values()
+        refused = [order for order in newest if order.status is OrderStatus.REJECTED]
+        if refused and code not in trade.alerts:
+            yield _alert(trade, code, refused[-1])
+        waiting = any(order.status is OrderStatus.NEW for order in newest)
+        taken = not refused and not waiting and any(order.is_confirmed for order in newest)
+        if taken and code in trade.alerts:
             yield AlertCleared(code=code, instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)
 
 

@@ -5,6 +5,7 @@
 --trace                                                                                tell one seed as a story
 --shrink                                                                               reduce the first failing plan
 --exhaustive [--states N]                                      every answer of a broker for one trade of three shares
+--catalogue                                                          one small trade for each fault of the catalogue
 --planted [--only TEXT]                                              how many seeds it takes to find each planted bug
 """
 
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.simulation import campaign, explore, plan, planted, shrinking
+from tests.simulation import campaign, catalogue, explore, plan, planted, shrinking
 from tests.simulation.campaign import Summary, Task
 from tests.simulation.planner import plan_of
 from tests.simulation.trace import storyteller
@@ -29,6 +30,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return _trace(arguments)
     if arguments.exhaustive:
         return _explore(arguments)
+    if arguments.catalogue:
+        return _catalogue(arguments)
     if arguments.planted:
         return _hunt(arguments)
     tasks = _tasks(arguments)
@@ -65,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--states", type=int, default=explore.MOST_STATES, metavar="N", help="at most so many (1000000)"
+    )
+    parser.add_argument(
+        "--catalogue", action="store_true", help="play the small plans of the fault catalogue"
     )
     parser.add_argument(
         "--planted", action="store_true", help="plant known bugs and count the seeds to find them"
@@ -115,22 +121,33 @@ def _explore(arguments: argparse.Namespace) -> int:
     return 1 if violations else 0
 
 
+def _catalogue(arguments: argparse.Namespace) -> int:
+    """Play every small plan of the fault catalogue."""
+    violations = []
+    for name, row, alert in catalogue.ROWS:
+        for text in catalogue.problems(row, alert):
+            violations.append({"plan": name, "invariant": text.split(":")[0], "text": text})
+            print(f"{name}: {text}", file=sys.stderr)
+    _finish({"rows": len(catalogue.ROWS), "violations": violations}, arguments)
+    return 1 if violations else 0
+
+
 def _hunt(arguments: argparse.Namespace) -> int:
     """Plant bugs and look for them."""
     chosen = [one for one in planted.ALL if arguments.only in one.name]
-    found = planted.hunt(chosen, arguments.jobs, min(arguments.seeds, planted.MOST_SEEDS))
+    found = []
+    for one in planted.hunt(chosen, arguments.jobs, min(arguments.seeds, planted.MOST_SEEDS)):
+        found.append(one)
+        how = one.how if one.is_caught else "NOT FOUND"
+        how = how if one.seeds is None else f"seed {one.seeds}"
+        print(f"{one.name:>48}  {how:<12} {one.invariant}", file=sys.stderr, flush=True)
     counts = sorted(one.seeds for one in found if one.seeds is not None)
-    for one in found:
-        how = (
-            f"seed {one.seeds}" if one.seeds is not None else "exploration" if one.is_caught else "NOT FOUND"
-        )
-        print(f"{one.name:>48}  {how:<12} {one.invariant}", file=sys.stderr)
     missed = [one.name for one in found if not one.is_caught]
     report = {
         "planted": len(found),
         "found": len(found) - len(missed),
         "missed": missed,
-        "by_exploration": [one.name for one in found if one.is_caught and one.seeds is None],
+        "otherwise": {one.name: one.how for one in found if one.is_caught and one.seeds is None},
         "median_seeds": counts[len(counts) // 2] if counts else None,
         "worst_seeds": counts[-1] if counts else None,
         "detections": {one.name: [one.seeds, one.invariant] for one in found},

@@ -131,7 +131,8 @@ def end_day(day: "Day") -> None:
     world = day.world
     if world.time is not None:
         world.attempt(world.time.flush)
-    world.checks.at_day_end(is_last=day.number == world.plan.days - 1)
+    if not world.plan.ends_at:
+        world.checks.at_day_end()
 
 
 def heal(day: "Day") -> None:
@@ -198,19 +199,8 @@ def fault(day: "Day", one: Fault, at: int) -> None:
     world.struck[one.kind] += 1
     world.checks.hit(one.kind)
     names = [one.symbol] if one.symbol in world.plan.symbols else list(world.plan.symbols)
-    if one.kind in MARKET:
-        for name in names:
-            day.weather[name].frozen_mid = middle(day, name, at)
-            setattr(day.weather[name], MARKET[one.kind], at + one.ms)
-    elif one.kind == "gap":
-        for name in names:
-            day.weather[name].shift += one.quantity
-        tick(day, at)
-    elif one.kind == "spike":
-        day.weather[names[0]].spike = one.quantity
-        tick(day, at)
-    elif one.kind == "halt":
-        _halt(day, names[0], at, one.ms)
+    if one.kind in MARKET or one.kind in ("gap", "spike", "halt", "look"):
+        _weather(day, one, names, at)
     elif one.kind in ("cut", "cut_losing"):
         world.desk.cut(world.clock, one.ms, loses=one.kind == "cut_losing")
     elif one.kind == "clog":
@@ -221,6 +211,24 @@ def fault(day: "Day", one: Fault, at: int) -> None:
         _stall(day, one, at)
     else:
         _act(day, one, names[0], at)
+
+
+def _weather(day: "Day", one: Fault, names: list[str], at: int) -> None:
+    """The market turns odd for a while, or jumps; "look" only looks at it."""
+    if one.kind == "halt":
+        _halt(day, names[0], at, one.ms)
+        return
+    for name in names:
+        weather = day.weather[name]
+        if one.kind in MARKET:
+            weather.frozen_mid = middle(day, name, at)
+            setattr(weather, MARKET[one.kind], at + one.ms)
+        elif one.kind == "gap":
+            weather.shift += one.quantity
+    if one.kind == "spike":
+        day.weather[names[0]].spike = one.quantity
+    if one.kind not in MARKET:
+        tick(day, at)
 
 
 def _act(day: "Day", one: Fault, name: str, at: int) -> None:

@@ -49,7 +49,10 @@ class Wish(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Days to play. `heal_at` (ms after the open) is when faults stop; what is unsettled then must settle."""
+    """Days to play. `heal_at` (ms after the open) is when faults stop; what is unsettled then must settle.
+
+    `ends_at` (ms after the open; 0: never) leaves the last day early, for small plans.
+    """
 
     format: int = FORMAT
     seed: int
@@ -60,6 +63,7 @@ class Plan(Struct, frozen=True, omit_defaults=True, kw_only=True):
     settings: dict[str, str | int | bool] = {}
     symbols: tuple[str, ...] = ("AAA",)
     heal_at: int = 0
+    ends_at: int = 0
     calm: bool = False
     wishes: tuple[Wish, ...] = ()
     faults: tuple[Fault, ...] = ()

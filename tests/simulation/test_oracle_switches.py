@@ -76,7 +76,7 @@ def test_replace_below_what_has_executed(below: str) -> None:
 
 def _halves(bench: Bench, seed: int) -> bool:
     bench.oracle.floor.seed = seed
-    return bench.oracle.floor.draw("part", 1, 0) % 2 == 1
+    return bench.oracle.floor.draw("part", SYMBOL, 1, 0) % 2 == 1
 
 
 @pytest.mark.parametrize("one_code", [True, False])

@@ -93,6 +93,8 @@ def play_day(world: "World", number: int) -> None:
     """Play one day of the world's plan."""
     day = Day(world, number)
     at, end = -BEFORE_OPEN_MS, day.close_ms + AFTER_CLOSE_MS
+    if world.plan.ends_at and number == world.plan.days - 1:
+        end = world.plan.ends_at
     if number:
         acts.new_day(day)
     next_tick = at

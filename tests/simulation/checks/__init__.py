@@ -115,7 +115,7 @@ class Checks:
             order.pending for pipeline in self.scene.pipelines.values() for order in _live(pipeline)
         )
 
-    def at_day_end(self, *, is_last: bool) -> None:
+    def at_day_end(self) -> None:
         """After the close of a day."""
         if not self.violations:
             self._run(DAY)

@@ -19,7 +19,6 @@ from oms.events.decisions import (
     EntryAccepted,
     IntentRefused,
     SafeModeEntered,
-    TradeClosed,
 )
 from oms.events.market import QuoteReported
 from oms.events.strategy import EntryRequested, ExitRequested
@@ -171,15 +170,6 @@ def nothing_waits_overnight_without_a_position(scene: Scene) -> Iterator[str]:
                 yield f"{order.client_id} ({order.kind}) works overnight and nothing is held"
 
 
-@check("I56")
-def fills_have_an_intent(scene: Scene) -> Iterator[str]:
-    """A trade's fills can be compared with the price it was meant for."""
-    for one in scene.decisions(TradeClosed):
-        trade = scene.pipelines[one.event.instrument].trades[one.event.trade_no]
-        if trade.ideal <= ZERO:
-            yield f"trade {trade.trade_no} has no intended price"
-
-
 @check("I71")
 def comparing_twice_changes_nothing(scene: Scene) -> Iterator[str]:
     """A second complete snapshot with the same content says nothing new of the position."""
@@ -196,7 +186,7 @@ def comparing_twice_changes_nothing(scene: Scene) -> Iterator[str]:
     last["key"], last["told"] = key, told
 
 
-@check("I50")
+@check("I80")
 def quotes_are_in_order(scene: Scene) -> Iterator[str]:
     """The newest quote in the state is never older than one that was logged."""
     event = scene.input

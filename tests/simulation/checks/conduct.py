@@ -100,7 +100,7 @@ def _step_of(scene: Scene, seq: int) -> int:
     return bisect_right(inputs, seq)
 
 
-@check("I05")
+@check("I01")
 def inputs_are_counted(scene: Scene) -> Iterator[str]:
     """(Bookkeeping) where steps begin; a step begins after the last one ended."""
     assert scene.committed is not None
@@ -136,16 +136,6 @@ def deadlines_are_not_missed(scene: Scene) -> Iterator[str]:
     due = world.runner.next_due()
     if due is not None and due <= scene.now:
         yield f"a deadline {(scene.now - due) // 1000} ms ago is still to come"
-
-
-@check("I78")
-def configuration_is_known(scene: Scene) -> Iterator[str]:
-    """Decisions are made under a configuration that the log holds."""
-    if (
-        any(True for _ in scene.decisions(EntryAccepted))
-        and scene.account.config_sha256 not in scene.account.configs
-    ):
-        yield "an entry was accepted without a configuration"
 
 
 @check("I77")

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from oms.events.decisions import Alerted, CancelRequested, EntryAccepted, GuardArmed, OrderPlaced, StopMoved
-from oms.events.session import SessionOpened
+from oms.events.decisions import Alerted, EntryAccepted, GuardArmed, OrderPlaced, StopMoved
 from oms.state.order import Order, PendingKind
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
@@ -351,13 +350,8 @@ def entry_rest_is_given_up(scene: Scene) -> Iterator[str]:
 
 
 @check("I53")
-def sessions_are_known(scene: Scene) -> Iterator[str]:
-    """Pre-market rules need a session: its times are in order."""
-    event = scene.input
-    if isinstance(event, SessionOpened) and event.close_at is not None and not event.open_at < event.close_at:
-        yield f"a session from {event.open_at} to {event.close_at}"
-
-
-def asked_to_cancel(scene: Scene) -> set[str]:
-    """Orders whose cancel this step decided."""
-    return {one.event.client_order_id for one in scene.decisions(CancelRequested)}
+def entries_wait_for_the_session(scene: Scene) -> Iterator[str]:
+    """No entry before the regular session: pre-market rules are not traded."""
+    for one in scene.decisions(EntryAccepted):
+        if not scene.pipelines[one.event.instrument].market.is_regular(scene.now):
+            yield f"trade {one.event.trade_no} begins outside the session"

@@ -59,7 +59,7 @@ def elect(floor: Floor, order: Order, at: int) -> None:
 
 def part(floor: Floor, order: Order) -> Decimal:
     """How much of an order executes now, in whole shares."""
-    parts = floor.draw("part", order.number, len(order.executions)) % floor.behaviour.parts + 1
+    parts = floor.draw("part", order.symbol, order.nth, len(order.executions)) % floor.behaviour.parts + 1
     if len(order.executions) >= floor.behaviour.parts:
         parts = 1
     return max((order.leaves / parts).to_integral_value(), Decimal(1)) if parts > 1 else order.leaves

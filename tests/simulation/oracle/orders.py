@@ -1,5 +1,6 @@
 """The broker's own order book: one record per order, and every execution it has had."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -47,6 +48,8 @@ class Order:
     announced: bool = False
     by_hand: bool = False
     was_ended: bool = False
+    nth: int = 0
+    """Place among the orders of its symbol."""
 
     @property
     def client_id(self) -> str:
@@ -96,12 +99,15 @@ class Orders:
     def __init__(self) -> None:
         self.all: list[Order] = []
         self.open: dict[str, dict[str, Order]] = {}
+        self._count: Counter[str] = Counter()
         self._by_client: dict[str, Order] = {}
         self._by_id: dict[str, Order] = {}
 
     def add(self, order: Order) -> None:
         """Take a new order in."""
         self.all.append(order)
+        self._count[order.symbol] += 1
+        order.nth = self._count[order.symbol]
         self._by_client[order.client_id] = order
         self._by_id[order.order_id] = order
         self.note(order)

@@ -89,3 +89,10 @@ def test_naked_time_ends_when_the_trade_does() -> None:
     assert story.trade.naked_since is None
     assert story.trade.held == 0
     assert not story.trade.alerts
+
+
+def test_a_rejected_target_is_told_whichever_it_is() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY)).when(rejected(Role.TARGET, 0, text="no"))
+    story.then_among(like(Alerted, severity=Severity.CRITICAL, code="target_rejected", text="no"))
+    story.given(ack(Role.TARGET, 1)).when(wait(1)).then_none(AlertCleared, code="target_rejected")
+    story.when(ack(Role.TARGET)).then_among(like(AlertCleared, code="target_rejected"))
