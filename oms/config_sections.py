@@ -26,7 +26,7 @@ DEFAULT_POLICIES: Final[Mapping[str, int]] = MappingProxyType(
         "exit": 1,
         "forced_close": 1,
         "guard_stop": 1,
-        "kill_switch": 1,
+        "kill_switch": 2,
         "protection": 1,
         "protective_stop": 1,
         "reconciliation": 1,

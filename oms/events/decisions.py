@@ -308,6 +308,25 @@ class KillLevelRaised(Decision, frozen=True, kw_only=True):
 
 
 @register
+class KillLevelLowered(Decision, frozen=True, kw_only=True):
+    """Two persons have taken the kill level back, on a later day than it was raised on."""
+
+    level: int
+    reason: str
+    policy: str
+
+
+@register
+class SecondPersonAwaited(Decision, frozen=True, kw_only=True):
+    """An act that takes two persons was asked for by the first; it waits until `until` for another one."""
+
+    act: str
+    principal: str
+    until: Micros
+    policy: str
+
+
+@register
 class PauseChanged(Decision, frozen=True, kw_only=True):
     """Entries are paused or resumed by an operator."""
 

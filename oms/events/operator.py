@@ -15,6 +15,7 @@ class Act(Enum):
     RESUME = "RESUME"
     CLOSE = "CLOSE"
     CANCEL = "CANCEL"
+    REARM = "REARM"
 
 
 @register
@@ -29,7 +30,7 @@ class ConfigActivated(Event, frozen=True, kw_only=True):
 
 @register
 class OperatorCommanded(Event, frozen=True, kw_only=True):
-    """An operator's act. CLOSE names a trade, CANCEL an order."""
+    """An operator's act. CLOSE names a trade or an instrument, CANCEL an order, or none for all entries."""
 
     act: Act
     principal: str

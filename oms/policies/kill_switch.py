@@ -1,6 +1,9 @@
-"""Operators and the kill switch. Levels: K1 no entries, K2 openers cancelled, K3 flat, K4 everything cancelled.
+"""Operators and the kill switch. Levels: K1 no entries, K2 openers cancelled, K3 flat, K4 stops cancelled too.
 
-OD-020, OD-024; reliability I73, I74. The level only rises; lowering it needs a new day and two persons.
+Under K3 the exit takes the stop over, and a stop that no exit has taken over stays until flat is confirmed (both by
+their owners); K4 gives up stops at once, and therefore takes two persons. The level only rises within a day; two
+persons lower it on a later one. Every act may be repeated: what is in force already changes nothing. OD-020, OD-024;
+reliability I73, I74, O04, O05.
 """
 
 from collections.abc import Iterator
@@ -8,20 +11,30 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import Alerted, CloseRequested, KillLevelRaised, PauseChanged
+from oms.events.decisions import (
+    Alerted,
+    CloseRequested,
+    KillLevelLowered,
+    KillLevelRaised,
+    PauseChanged,
+    SecondPersonAwaited,
+)
 from oms.events.operator import Act, OperatorCommanded
 from oms.execution import retries
 from oms.state.account import Account
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import ZERO, MarketReason, Severity
+from oms.values import SECOND, ZERO, MarketReason, Micros, Severity
 
 NAME: Final = "kill_switch"
-VERSION: Final = 1
+VERSION: Final = 2
 PRIORITY: Final = 0
 SCOPE: Final = "pipeline"
 
 FLATTEN: Final = 3
+CANCEL_ALL: Final = 4
+SECOND_PERSON: Final = 900 * SECOND
+"""How long an act of two persons waits for the second one."""
 IGNORED: Final = "act_without_effect"
 
 
@@ -30,11 +43,62 @@ def decide_account(account: Account, act: OperatorCommanded) -> Iterator[Event]:
     if act.act in (Act.KILL, Act.FLAT):
         level = act.level or FLATTEN
         if level > account.kill_level:
-            yield KillLevelRaised(level=level, reason=act.reason, policy=NAME)
+            yield from _raised(account, act, level)
+    elif act.act is Act.REARM:
+        yield from _rearmed(account, act)
     elif act.act in (Act.PAUSE, Act.RESUME):
         paused = act.act is Act.PAUSE
         if paused != account.paused:
             yield PauseChanged(paused=paused, reason=act.reason, policy=NAME)
+
+
+def _raised(account: Account, act: OperatorCommanded, level: int) -> Iterator[Event]:
+    """What one person may do happens at once, whatever still waits for a second one."""
+    if level >= CANCEL_ALL and not _is_second(account, act):
+        if account.kill_level < FLATTEN:
+            yield KillLevelRaised(level=FLATTEN, reason=act.reason, policy=NAME)
+        yield from _first(account, act)
+    else:
+        yield KillLevelRaised(level=level, reason=act.reason, policy=NAME)
+
+
+def _rearmed(account: Account, act: OperatorCommanded) -> Iterator[Event]:
+    if account.kill_level == 0:
+        return
+    if account.kill_day == account.trading_day:
+        text = f"kill level {account.kill_level} of {account.kill_day} only rises within its day"
+        yield Alerted(severity=Severity.WARNING, code=IGNORED, text=text, policy=NAME)
+    elif _is_second(account, act):
+        yield KillLevelLowered(level=0, reason=act.reason, policy=NAME)
+    else:
+        yield from _first(account, act)
+
+
+def _is_second(account: Account, act: OperatorCommanded) -> bool:
+    """Whether another person has asked for the same a short while ago."""
+    first = account.awaited
+    return (
+        first is not None
+        and first.act == act.act.value
+        and first.principal != act.principal
+        and account.now <= first.until
+    )
+
+
+def _first(account: Account, act: OperatorCommanded) -> Iterator[Event]:
+    """Remember the first person; asking again does not make two of one, and is told once per wait."""
+    known = account.awaited
+    if (
+        known is None
+        or (known.act, known.principal) != (act.act.value, act.principal)
+        or account.now > known.until
+    ):
+        yield SecondPersonAwaited(
+            act=act.act.value,
+            principal=act.principal,
+            until=account.now + SECOND_PERSON,
+            policy=NAME,
+        )
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -46,10 +110,20 @@ def decide(view: View) -> Iterator[Event]:
             yield from _flatten(trade, view.account.kill_seq)
         elif flat:
             yield from _flatten(trade, view.cause, unfilled=True)
+        if view.account.kill_level >= CANCEL_ALL:
+            stops = view.live(trade.stops)
+            yield from retries.cancels(view, trade, stops, policy=NAME, reason="kill level 4")
     if act is not None and act.act is Act.CLOSE:
         yield from _close_trades(view, act)
     elif act is not None and act.act is Act.CANCEL:
-        yield from _cancel_order(view, act)
+        yield from _cancel_order(view, act) if act.client_order_id is not None else _cancel_entries(view, act)
+
+
+def next_due(view: View) -> Iterator[Micros]:
+    """Under K4, when the refused cancel of a stop may be tried again."""
+    if view.account.kill_level >= CANCEL_ALL:
+        for trade in view.pipeline.open():
+            yield from retries.cancel_dues(view, trade, view.live(trade.stops))
 
 
 def _flatten(trade: Trade, seq: int, *, unfilled: bool = False) -> Iterator[Event]:
@@ -74,6 +148,17 @@ def _cancel_order(view: View, act: OperatorCommanded) -> Iterator[Event]:
         yield from retries.cancels(view, trade, [order], policy=NAME, reason=act.reason)
     elif act.instrument is not None:
         yield _ignored(view, f"{act.client_order_id} is no working order of ours")
+
+
+def _cancel_entries(view: View, act: OperatorCommanded) -> Iterator[Event]:
+    """Give up every entry that works; what it has bought stays, under its stop."""
+    found = False
+    for trade in view.pipeline.open():
+        live = view.live(trade.entries)
+        found = found or bool(live)
+        yield from retries.cancels(view, trade, live, policy=NAME, reason=act.reason)
+    if not found and act.instrument is not None:
+        yield _ignored(view, "no entry works")
 
 
 def _close(trade: Trade, reason: str, *, market: bool, evidence: int) -> CloseRequested:

@@ -15,6 +15,14 @@ from oms.events.base import Event
 from oms.values import ZERO, Micros
 
 
+class Awaited(Struct, frozen=True, gc=False):
+    """An act that one person has asked for and a second one has to ask for too."""
+
+    act: str
+    principal: str
+    until: Micros
+
+
 class Account(Struct, frozen=True, gc=False, kw_only=True):
     """State of one account. `seq` is the log's end, `now` its logical time.
 
@@ -37,6 +45,8 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
     kill_level: int = 0
     kill_reason: str = ""
     kill_seq: int = 0
+    kill_day: date | None = None
+    awaited: Awaited | None = None
     paused: bool = False
     next_trade_no: int = 1
     realized: dict[str, Decimal] = {}
@@ -97,8 +107,21 @@ def _snapshot(account: Account, event: broker.BrokerSnapshotReported) -> dict[st
 
 
 def _killed(account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:
-    seq = account.seq + 1
-    return {"kill_level": event.level, "kill_reason": event.reason, "kill_seq": seq}
+    return {
+        "kill_level": event.level,
+        "kill_reason": event.reason,
+        "kill_seq": account.seq + 1,
+        "kill_day": account.trading_day,
+        "awaited": None,
+    }
+
+
+def _lowered(_account: Account, event: decisions.KillLevelLowered) -> dict[str, Any]:
+    return {"kill_level": event.level, "kill_reason": event.reason, "kill_day": None, "awaited": None}
+
+
+def _awaited(_account: Account, event: decisions.SecondPersonAwaited) -> dict[str, Any]:
+    return {"awaited": Awaited(event.act, event.principal, event.until)}
 
 
 def _paused(_account: Account, event: decisions.PauseChanged) -> dict[str, Any]:
@@ -140,6 +163,8 @@ _CHANGES: Final[dict[type[Event], Callable[[Account, Any], dict[str, Any]]]] = {
     broker.BrokerLinkChanged: _link,
     broker.BrokerSnapshotReported: _snapshot,
     decisions.KillLevelRaised: _killed,
+    decisions.KillLevelLowered: _lowered,
+    decisions.SecondPersonAwaited: _awaited,
     decisions.PauseChanged: _paused,
     decisions.EntryAccepted: _accepted,
     decisions.TradeClosed: _closed,

@@ -1,19 +1,25 @@
 """Operators and the kill switch."""
 
+from datetime import timedelta
+
 import pytest
 
 from oms.events.decisions import (
     Alerted,
     CancelRequested,
     CloseRequested,
+    KillLevelLowered,
     KillLevelRaised,
     PauseChanged,
     ReplaceRequested,
+    SecondPersonAwaited,
 )
-from oms.events.operator import Act
+from oms.events.operator import Act, OperatorCommanded
+from oms.events.session import DayRolled
+from oms.policies.kill_switch import SECOND_PERSON
 from oms.values import OrderType, Role
 from tests.answers import ack, cancelled, fill, in_position
-from tests.builders import NAME, act, entry
+from tests.builders import DAY, NAME, act, entry, halt
 from tests.given import again, given, like, wait
 from tests.unit.policies.test_exit import targets_gone
 
@@ -99,3 +105,89 @@ def test_pause_and_resume_are_said_once() -> None:
     story = given().when(act(Act.PAUSE)).then(like(PauseChanged, paused=True))
     story.when(act(Act.PAUSE)).then()
     story.when(act(Act.RESUME)).then(like(PauseChanged, paused=False))
+
+
+def by(person: str, kind: Act, level: int = 0) -> OperatorCommanded:
+    return OperatorCommanded(act=kind, principal=person, reason="because", level=level)
+
+
+NEXT_DAY = DayRolled(trading_day=DAY + timedelta(days=1))
+
+
+@pytest.mark.req("OD-020")
+def test_under_level_3_a_stop_that_no_exit_took_over_stays_until_flat() -> None:
+    story = given(in_position(), halt()).when(act(Act.KILL, level=3))
+    story.then_among(like(CloseRequested, reason="KILL_SWITCH", market=True))
+    stop = story.order(Role.STOP)
+    assert stop.is_confirmed
+    assert not any(
+        isinstance(one, CancelRequested) and one.client_order_id == stop.client_order_id for one in story.told
+    )
+    story.when(fill(Role.STOP, 100, at="99.00")).then_none(
+        CancelRequested, client_order_id=stop.client_order_id
+    )
+
+
+def test_level_4_gives_up_stops_at_once_and_takes_two_persons() -> None:
+    story = given(in_position(), halt()).when(by("alice", Act.KILL, 4))
+    story.then_among(
+        like(KillLevelRaised, level=3), like(SecondPersonAwaited, act="KILL", principal="alice")
+    ).then_none(CancelRequested, policy="kill_switch")
+    story.when(by("alice", Act.KILL, 4)).then()
+    stop = story.order(Role.STOP).client_order_id
+    story.when(by("bob", Act.KILL, 4)).then_among(
+        like(KillLevelRaised, level=4),
+        like(CancelRequested, client_order_id=stop, policy="kill_switch", reason="kill level 4"),
+    )
+    assert again(story) == []
+
+
+@pytest.mark.parametrize(("late", "raised"), [(0, True), (1, False)])
+def test_a_second_person_must_come_in_time(late: int, raised: bool) -> None:
+    story = given(by("alice", Act.KILL, 4))
+    story.now += SECOND_PERSON + late
+    story.when(by("bob", Act.KILL, 4))
+    assert any(isinstance(one, KillLevelRaised) for one in story.told) is raised
+    assert any(isinstance(one, SecondPersonAwaited) for one in story.told) is not raised
+
+
+def test_the_first_person_may_ask_anew_when_nobody_came() -> None:
+    story = given(by("alice", Act.KILL, 4))
+    story.now += SECOND_PERSON + 1
+    story.when(by("alice", Act.KILL, 4)).then(like(SecondPersonAwaited, principal="alice"))
+
+
+def test_another_act_is_no_second_to_the_first() -> None:
+    story = given(by("alice", Act.KILL, 3), NEXT_DAY, by("alice", Act.REARM))
+    story.when(by("bob", Act.KILL, 4)).then(like(SecondPersonAwaited, act="KILL", principal="bob"))
+
+
+def test_a_level_is_lowered_by_two_persons_on_a_later_day() -> None:
+    story = given(by("alice", Act.KILL, 3)).when(by("bob", Act.REARM))
+    story.then(like(Alerted, code="act_without_effect"))
+    story.given(NEXT_DAY).when(by("alice", Act.REARM)).then(like(SecondPersonAwaited, act="REARM"))
+    story.when(by("alice", Act.REARM)).then()
+    story.when(by("bob", Act.REARM)).then(like(KillLevelLowered, level=0, reason="because"))
+    assert (story.book.account.kill_level, story.book.account.awaited) == (0, None)
+    story.when(by("bob", Act.REARM)).then()
+    story.when(by("alice", Act.KILL, 2)).then(like(KillLevelRaised, level=2))
+
+
+def test_an_operator_cancels_all_entries() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40))
+    own = story.order(Role.ENTRY).client_order_id
+    story.when(act(Act.CANCEL)).then(like(CancelRequested, client_order_id=own, policy="kill_switch"))
+    story.when(act(Act.CANCEL)).then()
+    story.given(cancelled(Role.ENTRY)).when(act(Act.CANCEL, instrument=NAME))
+    story.then(like(Alerted, code="act_without_effect"))
+    assert story.trade.held == 40
+
+
+def test_every_act_may_be_repeated() -> None:
+    acts = [
+        act(Act.KILL, level=2), act(Act.PAUSE), act(Act.CANCEL), act(Act.CLOSE, instrument=NAME),
+        act(Act.FLAT, instrument=NAME), act(Act.FLAT), act(Act.RESUME),
+    ]  # fmt: skip
+    story = given(in_position())
+    for one in acts:
+        story.given(one).when(one).then()
