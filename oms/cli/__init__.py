@@ -15,6 +15,7 @@ class Command(NamedTuple):
     module: str
     summary: str
     passes_through: bool = False
+    app: str = "app"
 
 
 COMMANDS = {
@@ -22,6 +23,12 @@ COMMANDS = {
     "backtest": Command("oms.cli.backtest", "run a strategy over recorded bars"),
     "replay": Command("oms.cli.replay", "rebuild a day from its log, verify it, compare it"),
     "why": Command("oms.cli.why", "explain one event: its causes, its rule, its settings"),
+    "kill": Command("oms.cli.operate", "stop trading in an account: flat, and nothing new", app="kill"),
+    "flat": Command("oms.cli.operate", "close an account or an instrument at market", app="flat"),
+    "pause": Command("oms.cli.operate", "take no entries until resume", app="pause"),
+    "resume": Command("oms.cli.operate", "end a pause, or take back a kill level", app="resume"),
+    "close": Command("oms.cli.operate", "close a trade or an instrument by limits", app="close"),
+    "cancel": Command("oms.cli.operate", "cancel an order, or all working entries", app="cancel"),
     "conformance": Command("oms.cli.conformance", "check order states against published cases"),
     "config": Command("oms.cli.config", "show or check the settings and where each comes from"),
     "db": Command("oms.cli.database", "status, stop or reset of the embedded database"),

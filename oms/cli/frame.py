@@ -1,6 +1,7 @@
 """What surrounds every command: global options, errors in one shape, exit codes.
 
-A command module defines `app = typer.Typer()`. One command without a callback is called directly
+A command module defines `app = typer.Typer()`, or the table names its application. One command without a
+callback is called directly
 (`oms demo`), several become sub-commands (`oms db status`). Each gets its `Output` with
 `output_of(context)`, and returns its exit code if that is not 0.
 """
@@ -136,7 +137,7 @@ def _command_name(word: str) -> str:
 
 def _invoke(name: str, rest: list[str], output: Output) -> int:
     row: Command = COMMANDS[name]
-    app: typer.Typer = import_module(row.module).app
+    app: typer.Typer = getattr(import_module(row.module), row.app)
     app.info.epilog = app.info.epilog or "Options of every command: " + ", ".join(_TAKES_VALUE)
     command = typer.main.get_command(app)
     command.epilog = app.info.epilog

@@ -4,13 +4,13 @@ One face, synchronous. `feed` is deterministic: the same data give the same even
 on a clock in a thread of its own. Construction does no I/O; `open` does.
 """
 
-import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
+from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 from eventlog import embedded
@@ -34,7 +34,11 @@ from oms.events.strategy import (
     TrailOnlyRequested,
 )
 from oms.shell.clock import Clock, SystemClock
+from oms.shell.control import ControlServer
+from oms.shell.journaled import JournaledLog
+from oms.shell.live import Live
 from oms.shell.opening import Identity, open_runner
+from oms.shell.places import make_private, writer_dir
 from oms.shell.runner import BATCH_LIMIT, Committed, Published, Runner
 from oms.shell.virtual import VirtualBroker, VirtualTime
 from oms.state.digest import digest
@@ -121,11 +125,13 @@ class Oms:
         self._log = log
         self._runner = runner
         self._owner = owner
+        self._place: Path | None = None
         self._time = VirtualTime(runner, broker)
         self._alerts: list[tuple[int, Callable[[Alerted], None]]] = []
         self._decisions: list[Callable[[Recorded], None]] = []
         self._seen: list[Recorded] = []
-        self._inbox: queue.SimpleQueue[Stamped | None] = queue.SimpleQueue()
+        self._live: Live | None = None
+        self._control: ControlServer | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         runner.observe(self._observe)
@@ -143,14 +149,21 @@ class Oms:
         at: Micros,
         identity: Identity | None = None,
         batch_limit: int = BATCH_LIMIT,
+        place: Path | None = None,
     ) -> Iterator[Self]:
         """Open an account as its only writer: "embedded", "memory", a PostgreSQL URL, or an open log.
 
         Folds the log, asks the broker for its books, and only then takes anything else. Raises what the log
-        raises (LeaseHeld while another writer lives, DatabaseAway, ...).
+        raises (LeaseHeld while another writer lives, DatabaseAway, ...). `place` is the private directory of the
+        writer's emergency journal, control socket and kill file; by default one of this account for a database
+        that is named, and none for a log in memory or one that is given.
         """
         with ExitStack() as stack, localcontext(CONTEXT):
             log = _opened(stack, database)
+            if place is None and isinstance(database, str) and database != MEMORY:
+                place = writer_dir(account)
+            if place is not None:
+                log = JournaledLog(log, make_private(place, account))
             log.ensure_partitions(day, 2)
             runner = open_runner(
                 log,
@@ -162,6 +175,7 @@ class Oms:
                 batch_limit=batch_limit,
             )
             oms = cls(log, runner, broker or SimulatedBroker(), owner_text())
+            oms._place = place
             stack.callback(oms.close)
             oms._time.connect()
             yield oms
@@ -214,8 +228,8 @@ class Oms:
         """Make a request now; the answer is among the events of the outcome."""
         if self._failure is not None:
             raise self._failure
-        if self._thread is not None:
-            self._inbox.put(self._request(event, strategy))
+        if self._live is not None:
+            self._live.put(self._request(event, strategy))
             return Outcome(())
         with localcontext(CONTEXT):
             self._time.submit(self._request(event, strategy))
@@ -231,18 +245,36 @@ class Oms:
         return self._outcome()
 
     def start(self, clock: Clock | None = None) -> None:
-        """Run live: a thread takes what `put` brings and lets time pass by the clock. Ends with `close`."""
+        """Run live: a thread takes what `put` brings and lets time pass by the clock. Ends with `close`.
+
+        From now on operators reach it (`oms kill` and its like), and it goes on when the database does not answer.
+        """
         self._refuse_while_running()
-        self._thread = threading.Thread(
-            target=self._live, args=(clock or SystemClock(),), name="oms", daemon=True
+        clock = clock or SystemClock()
+        log = self._log if isinstance(self._log, JournaledLog) else None
+        if log is not None:
+            log.arm(lambda: clock.now() / SECOND)
+        live = Live(
+            self._time,
+            self._runner,
+            clock,
+            log=log,
+            place=self._place,
+            after_turn=self._seen.clear,
         )
+        if self._place is not None:
+            self._control = ControlServer(self._place, self._runner.head.account, live.operate)
+        self._live = live
+        self._thread = threading.Thread(target=self._run, args=(live,), name="oms", daemon=True)
         self._thread.start()
 
     def put(self, record: Stamped) -> None:
         """Hand market data to the running thread; never blocks. Raises what ended the thread, if it has ended."""
         if self._failure is not None:
             raise self._failure
-        self._inbox.put(record)
+        if self._live is None:
+            raise InputError("OMS-E003", "The system does not run on a clock", hint="call start() first")
+        self._live.put(record)
 
     def day(self) -> Day:
         """The day as it stands: what to compare with a replay."""
@@ -259,43 +291,27 @@ class Oms:
 
     def close(self) -> None:
         """Make everything durable, stop the thread, give the account back. Orders at the broker stay working."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
         if self._thread is not None:
-            self._inbox.put(None)
             self._thread.join()
             self._thread = None
         elif self._failure is None:
             with localcontext(CONTEXT):
                 self._time.flush()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
         self._log.release(self._runner.head.account, self._owner)
         if self._failure is not None:
             raise self._failure
 
-    def _live(self, clock: Clock) -> None:
+    def _run(self, live: Live) -> None:
         try:
-            with localcontext(CONTEXT):
-                while self._live_once(clock):
-                    pass
+            live.run()
         except BaseException as failure:  # noqa: BLE001 - kept for the caller's thread, which raises it.
             self._failure = failure
-
-    def _live_once(self, clock: Clock) -> bool:
-        due = self._time.next_due()
-        wait = SECOND if due is None else min(max(due - clock.now(), 0), SECOND)
-        try:
-            record = self._inbox.get(timeout=wait / SECOND) if wait else self._inbox.get_nowait()
-        except queue.Empty:
-            record = _NOTHING
-        if record is None:
-            self._time.flush()
-            return False
-        now = clock.now()
-        if record is not _NOTHING:
-            self._time.feed(_at(record, now))
-        self._time.pass_until(now)
-        self._time.flush()
-        self._seen.clear()
-        self._runner.renew()
-        return True
 
     def _request(self, event: Event, strategy: str) -> Stamped:
         if not isinstance(event, _REQUESTS):
@@ -334,22 +350,6 @@ class Oms:
             raise InputError(
                 "OMS-E002", "The system runs on its own clock", hint="use put() while it is started"
             )
-
-
-_NOTHING: Final = Stamped(event=Event(), logical_time=0)
-
-
-def _at(record: Stamped, now: Micros) -> Stamped:
-    """Live, an input acts when it is taken, not when its sender says."""
-    return Stamped(
-        event=record.event,
-        logical_time=now,
-        event_time=record.event_time,
-        received_at=record.received_at,
-        source=record.source,
-        dedupe_key=record.dedupe_key,
-        raw=record.raw,
-    )
 
 
 def _opened(stack: ExitStack, database: str | EventLog) -> EventLog:

@@ -160,9 +160,7 @@ def _record(data: bytes, at: int) -> tuple[Record, int] | None:
     except ValueError:
         return None
     text, end = data[start : start + length], start + length + 1
-    if len(text) != length or data[end - 1 : end] != b"\n":
-        return None
-    if data[at + 9 : start - 1] != sha256(text).hexdigest().encode():
+    if data[end - 1 : end] != b"\n" or data[at + 9 : start - 1] != sha256(text).hexdigest().encode():
         return None
     try:
         record = _decode(text)

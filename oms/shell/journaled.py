@@ -36,26 +36,24 @@ RETRY_SHARE: Final = 4
 class JournaledLog:
     """An EventLog over another one. `arm` begins the use of the journal; before, errors pass as they come."""
 
-    def __init__(
-        self, log: EventLog, directory: Path, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, log: EventLog, directory: Path) -> None:
         self._log = log
         self._directory = directory
         self._journal: Journal | None = None
-        self._clock = clock
+        self._clock: Callable[[], float] = time.monotonic
         self._is_armed = False
         self._backlog: list[Record] = []
         self._keys: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._account = ""
-        self._epoch = 0
         self._next_try = 0.0
         self._unwritable = ""
         self._news: list[Event] = []
         self.is_away = False
 
-    def arm(self) -> None:
-        """From now on go on without the database when it does not answer."""
+    def arm(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """From now on go on without the database when it does not answer. `clock` gives seconds."""
         self._is_armed = True
+        self._clock = clock
         self._journal = self._journal or self._journal_of(self._account)
         self._be_patient(PATIENCE_S)
 
@@ -63,6 +61,13 @@ class JournaledLog:
         """The journal of this very log: another log of the same account id begins with another random id."""
         first = next(iter(self._log.read_stored(account, 0, 1)))
         return Journal(self._directory / f"{first.chain.hex()[:16]}.journal")
+
+    @property
+    def durable(self) -> str:
+        """Where the last step is kept: "log", "journal", or "memory" alone when neither can be written."""
+        if not self.is_away:
+            return "log"
+        return "memory" if self._unwritable else "journal"
 
     def news(self) -> list[Event]:
         """What has happened to log and journal since the last call; inputs for the writer."""
@@ -74,7 +79,7 @@ class JournaledLog:
     def acquire(self, account: str, owner: str) -> Head:
         """Become the writer, and take in what the last one could only write into its journal."""
         head = self._log.acquire(account, owner)
-        self._account, self._epoch = account, head.epoch
+        self._account = account
         if not head.seq:
             return head
         self._journal = self._journal_of(account)
@@ -148,7 +153,7 @@ class JournaledLog:
         taken = len(self._backlog)
         while True:
             head = self._log.head(self._account)
-            place = _place(head, self._backlog) if head is not None and head.epoch == self._epoch else None
+            place = _place(head, self._backlog) if head is not None else None
             if head is None or place is None:
                 raise Fenced(f"account {self._account}: the log has gone on without this writer")
             self._backlog = self._backlog[place:]

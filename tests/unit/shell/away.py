@@ -58,7 +58,7 @@ class Clock:
 def writer(log: MemoryLog, directory: Path, clock: Clock | None = None) -> tuple[Runner, JournaledLog]:
     """A writer of the test account whose log may go away from here on."""
     log.ensure_partitions(builders.DAY, 1)
-    journaled = JournaledLog(log, directory, clock=clock or Clock())
+    journaled = JournaledLog(log, directory)
     runner = open_runner(
         journaled,
         ACCOUNT,
@@ -67,5 +67,5 @@ def writer(log: MemoryLog, directory: Path, clock: Clock | None = None) -> tuple
         trading_day=builders.DAY,
         who=WHO,
     )
-    journaled.arm()
+    journaled.arm(clock or Clock())
     return runner, journaled

@@ -1,16 +1,18 @@
 """A log that can be away: what the log cannot take is not lost, not doubled, and ends where it belongs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import localcontext
 from pathlib import Path
 
 import pytest
 
+from eventlog.envelope import Head, StepRecord
 from eventlog.errors import DatabaseAway, Fenced
 from eventlog.memory import MemoryLog
 from eventlog.verify import verify_chain
 from oms.commands import PlaceOrder
 from oms.events.base import Stamped
+from oms.events.session import JournalSetAside, LogLinkChanged
 from oms.shell.journal import Journal
 from oms.shell.journaled import RETRY_S
 from oms.shell.recovery import recover
@@ -100,6 +102,37 @@ def test_what_was_decided_without_the_log_follows_in_its_place(tmp_path: Path, s
     assert [type(one).__name__ for one in journaled.news()] == ["LogLinkChanged", "LogLinkChanged"]
 
 
+class LateLog(AwayLog):
+    """What was on its way when the line broke arrives only when it is asked again."""
+
+    late: tuple[Head, Sequence[StepRecord]] | None = None
+
+    def append(self, head: Head, steps: Sequence[StepRecord]) -> Head:
+        if self.away and self.late is None:
+            self.late = head, steps
+        elif not self.away and self.late is not None:
+            first, self.late = self.late, None
+            super().append(*first)
+        return super().append(head, steps)
+
+
+def test_an_append_that_arrives_late_is_not_stored_twice(tmp_path: Path) -> None:
+    log, clock = LateLog(), Clock()
+    runner, _ = writer(log, tmp_path, clock)
+    market(runner)
+    log.away = True
+    runner.process([quote(AT + 5), fill()])
+    assert log.late is not None
+    assert len(log.late[1]) == 2
+    runner.process([quote(AT + 6)])
+    log.away = False
+    clock.seconds += RETRY_S
+    runner.process([quote(AT + 7)])
+    assert not runner.is_away
+    proven(log, runner)
+    assert types(log).count("OrderFilled") == 1
+
+
 @pytest.mark.req("I60", "I25")
 def test_the_next_writer_takes_the_journal_in_before_anything_else(tmp_path: Path) -> None:
     log = AwayLog()
@@ -143,6 +176,45 @@ def test_a_crash_in_the_middle_of_taking_it_in_changes_nothing(tmp_path: Path) -
     proven(log, again)
     assert types(log).count("EntryRequested") == 1
     assert types(log).count("OrderFilled") == 1
+
+
+@pytest.mark.req("I60")
+def test_what_a_crash_tore_is_told_and_kept(tmp_path: Path) -> None:
+    log = AwayLog()
+    runner, _ = writer(log, tmp_path)
+    market(runner)
+    log.away = True
+    runner.process(told(builders.entry()))
+    with journal_of(tmp_path).open("ab") as file:
+        file.write(b"0000ffff half a rec")
+    log.away = False
+    again, journaled = writer(log, tmp_path)
+    proven(log, again)
+    assert "EntryRequested" in types(log)
+    aside, back = journaled.news()
+    assert isinstance(aside, JournalSetAside)
+    assert (aside.records, aside.text) == (1, "its last 19 bytes are no whole record")
+    assert isinstance(back, LogLinkChanged)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".evidence"]
+
+
+def test_a_log_that_stays_away_is_asked_now_and_then(tmp_path: Path) -> None:
+    class Asked(AwayLog):
+        times = 0
+
+        def head(self, account: str) -> Head | None:
+            self.times += 1
+            return super().head(account)
+
+    log, clock = Asked(), Clock()
+    runner, _ = writer(log, tmp_path, clock)
+    market(runner)
+    log.away, log.times = True, 0
+    runner.process([quote(AT + 1)])
+    for seconds, times in ((RETRY_S - 0.01, 0), (0.01, 1), (RETRY_S - 0.01, 1), (0.01, 2)):
+        clock.seconds += seconds
+        runner.process([quote(AT + 2)])
+        assert log.times == times
 
 
 @pytest.mark.req("I13")
