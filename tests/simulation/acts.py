@@ -305,4 +305,4 @@ def _stall(day: "Day", one: Fault, at: int) -> None:
     assert world.time is not None
     world.clock += one.ms * MS
     world.time.now = world.clock
-    world.desk.advance(world.clock)
+    world.attempt(world.desk.advance, world.clock)

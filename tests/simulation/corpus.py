@@ -336,10 +336,10 @@ CORPUS: tuple[Wrong, ...] = (
         "    if number > last + 1:",
     ),
     wrong(
-        "the entry leaves its zone",
-        POLICIES + "entry.py",
-        "        return round_down_to_tick(min(price, trade.zone_max), view.tick)",
-        "        return round_down_to_tick(price + 1, view.tick)",
+        "prices are rounded the wrong way",
+        "oms/values.py",
+        "to_integral_value(ROUND_FLOOR)",
+        "to_integral_value(ROUND_CEILING)",
     ),
     wrong(
         "the rest of an entry stays",

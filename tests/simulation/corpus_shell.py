@@ -90,8 +90,8 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "a trade begins beside another one",
         ADMISSION,
-        "    if pipeline.open_trades or pipeline.position != ZERO:",
-        "    if False:",
+        '        return "not_flat", f"{wish.instrument} still has an open trade or position"',
+        "        return None",
     ),
     wrong(
         "a market order comes without evidence",

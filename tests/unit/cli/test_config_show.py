@@ -46,8 +46,8 @@ def test_a_seed_name_sets_what_it_stands_for_and_says_where(shown: Any) -> None:
 def test_tells_variable_profile_and_default_apart(shown: Any) -> None:
     told = rows(shown("--origin"))
     assert told["stop.fallback_ms"] == ("6000", "environment OMS__STOP__FALLBACK_MS")
-    assert told["stop.limit_offset_pct"] == ("0.001", "profile odin_07.toml line 15")
-    assert told["entry.max_cycles"][1] == "profile odin_07.toml line 14"
+    assert told["stop.limit_offset_pct"] == ("0.001", "profile odin_07.toml line 18")
+    assert told["entry.max_cycles"][1] == "profile odin_07.toml line 17"
     assert told["trail.atr_length"] == ("14", "default")
 
 
