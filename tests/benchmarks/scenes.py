@@ -132,7 +132,9 @@ def _renamed(rows: list[Envelope], result: StepResult) -> Iterator[tuple[str, st
 
 def opening(book: Book, account: str = POSITIONS_ACCOUNT) -> Iterator[Stepped]:
     """The first inputs of an account whose caps let any number of positions be opened."""
-    caps = {"risk.max_gross_exposure": "100000000", "account.day_capital": "100000000"}
+    caps = dict.fromkeys(
+        ("risk.max_gross_exposure", "risk.daily_loss_limit", "account.day_capital"), "100000000"
+    )
     settings = load_settings(arguments=caps).settings
     events: list[Event] = [
         AccountOpened(account=account, log_id="bench", currency="USD", trading_day=DAY),
