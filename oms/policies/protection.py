@@ -75,7 +75,10 @@ def _refusals(view: View, trade: Trade) -> Iterator[Event]:
         ("exit_rejected", trade.exits),
     )
     for code, ids in slots:
-        newest = {order.rung: order for order in view.orders(ids)}.values()
+        orders = view.orders(ids)
+        if code not in trade.alerts and all(order.status is not OrderStatus.REJECTED for order in orders):
+            continue
+        newest = {order.rung: order for order in orders}.values()
         refused = [order for order in newest if order.status is OrderStatus.REJECTED]
         if refused and code not in trade.alerts:
             yield _alert(trade, code, refused[-1])

@@ -126,7 +126,7 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
         return pipeline
     if old is not None and new.trade_no is not None:
         new = with_intents(pipeline.trades[new.trade_no], old, new)
-    aliases = _aliased(pipeline.aliases, new)
+    aliases = _aliased(pipeline.aliases, old, new)
     orders = {**pipeline.orders, new.client_order_id: new}
     if new.trade_no is None:
         traffic = pipeline.traffic
@@ -160,7 +160,14 @@ def measured(pipeline: Pipeline, trade: Trade, now: Micros) -> Trade:
     return replace(trade, unconfirmed_since=None, unconfirmed_us=trade.unconfirmed_us + now - since)
 
 
-def _aliased(aliases: dict[str, str], order: Order) -> dict[str, str]:
+def _aliased(aliases: dict[str, str], old: Order | None, order: Order) -> dict[str, str]:
+    if (
+        old is not None
+        and order.wire_ids is old.wire_ids
+        and order.broker_ids is old.broker_ids
+        and order.pending is old.pending
+    ):
+        return aliases
     own = order.client_order_id
     fresh = [one for one in (own, *order.wire_ids, *order.broker_ids) if one not in aliases]
     fresh += [one.wire_id for one in order.pending if one.wire_id not in aliases and one.wire_id not in fresh]

@@ -83,5 +83,7 @@ def with_intents(trade: Trade, before: Order, after: Order) -> Order:
     if not fresh:
         return after
     price = intent_price(trade, after)
-    compared: tuple[Execution, ...] = tuple(replace(one, price_intent=price) for one in fresh)
+    if price is None:
+        return after
+    compared: list[Execution] = [replace(one, price_intent=price) for one in fresh]
     return replace(after, executions=(*after.executions[:known], *compared))
