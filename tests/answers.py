@@ -16,10 +16,12 @@ from oms.events.broker import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrderStatusReported,
     OrderTriggered,
     OrderUnknown,
     RejectCode,
     ReplaceRejected,
+    ReportedStatus,
 )
 from oms.state.order import Order
 from oms.state.trade import Trade
@@ -39,6 +41,13 @@ def _names(order: Order) -> dict[str, Any]:
 
 def ack(role: Role, nth: int = -1) -> Input:
     return lambda story: OrderAccepted(**_names(story.order(role, nth)))
+
+
+def received(role: Role, nth: int = -1) -> Input:
+    """The broker has the order and has not accepted it yet."""
+    return lambda story: OrderStatusReported(
+        **_names(story.order(role, nth)), status=ReportedStatus.PENDING_NEW
+    )
 
 
 def rejected(role: Role, nth: int = -1, text: str = "no") -> Input:

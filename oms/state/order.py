@@ -206,8 +206,9 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the broker is known to work the order right now."""
-        if self.suspended or self.done_for_day:
+        """Whether the broker is known to work the order right now. One that it has merely received is not (FIX
+        PendingNew): its submission stays unanswered."""
+        if self.suspended or self.done_for_day or (self.pending and self.pending_of(PendingKind.SUBMIT)):
             return False
         return self.status in (SUBMITTED, PARTIAL_FILLED) and self.leaves > ZERO
 

@@ -258,7 +258,11 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
     if cause is not None:
         order = _with_ids(order, None, event.broker_order_id)
         return ended(order, cause, event.cumulative, "", now)
-    order, found = acknowledged(order, event.broker_order_id)
+    found: tuple[Anomaly, ...] = ()
+    if status is ReportedStatus.PENDING_NEW and order.pending_of(PendingKind.SUBMIT) is not None:
+        order = _received(order, event.broker_order_id)
+    else:
+        order, found = acknowledged(order, event.broker_order_id)
     cumulative, leaves = event.cumulative, event.leaves
     if _is_outdated(order, event.client_order_id):
         leaves = None
@@ -272,6 +276,13 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
             cumulative = order.quantity
     order, gaps = counted(order, cumulative, order.leaves if leaves is None else leaves, now)
     return order, (*found, *gaps)
+
+
+def _received(order: Order, broker_order_id: str | None) -> Order:
+    """The broker has the order and has not accepted it: it may still refuse, so the request stays open."""
+    outcome, status = TABLE[order.status, Trigger.ACKNOWLEDGE]
+    order = _with_ids(order, None, broker_order_id)
+    return replace(order, status=status) if outcome is Outcome.MOVE else order
 
 
 def _flagged(order: Order, status: ReportedStatus) -> Order:

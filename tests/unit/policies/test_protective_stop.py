@@ -13,6 +13,7 @@ from oms.events.decisions import (
     GuardArmed,
     GuardDisarmed,
     OrderPlaced,
+    QueryRequested,
     ReplaceRequested,
     StopMoved,
 )
@@ -25,6 +26,7 @@ from tests.answers import (
     confirmed,
     fill,
     in_position,
+    received,
     refused,
     rejected,
     replaced,
@@ -85,6 +87,15 @@ def test_the_guard_stands_in_until_the_stop_is_confirmed() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY))
     assert story.protection is Protection.STOP_IN_FLIGHT
     story.when(ack(Role.STOP)).then(like(GuardDisarmed))
+    assert story.protection is Protection.BROKER_STOP
+
+
+@pytest.mark.req("OD-042", "I31")
+def test_a_stop_that_is_only_received_leaves_the_guard_armed() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY)).when(received(Role.STOP)).then()
+    assert story.protection is Protection.STOP_IN_FLIGHT
+    story.when(wait(2.1)).then_among(like(QueryRequested), like(Alerted, code="unprotected"))
+    story.when(ack(Role.STOP)).then_among(like(GuardDisarmed))
     assert story.protection is Protection.BROKER_STOP
 
 

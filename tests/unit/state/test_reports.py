@@ -13,6 +13,7 @@ from oms.events.broker import (
     RejectCode,
     ReportedStatus,
 )
+from oms.state.order import PendingKind
 from oms.values import OrderStatus, Role
 from tests.unit.state.order_story import (
     NAME,
@@ -293,7 +294,6 @@ def test_unknown_is_not_rejected(silence: list[Event]) -> None:
         (rejected(), REJECTED),
         (filled("a", 1), PARTIAL_FILLED),
         (reported(Said.NEW), SUBMITTED),
-        (reported(Said.PENDING_NEW), SUBMITTED),
         (reported(Said.REJECTED), REJECTED),
         (canceled(0), CANCELED),
         (unknown(), REJECTED),
@@ -305,6 +305,18 @@ def test_unknown_is_not_rejected(silence: list[Event]) -> None:
 )
 def test_unknown_ends_by_evidence(evidence: Event, status: OrderStatus) -> None:
     given(failed(sent=True), query()).when(evidence).then(status, pending=[], alerts=[])
+
+
+def test_order_that_is_only_received_stays_unanswered() -> None:
+    story = given().when(reported(Said.PENDING_NEW, 0, 10)).then(SUBMITTED, leaves=10, alerts=[])
+    assert [one.kind for one in story.order.pending] == [PendingKind.SUBMIT]
+    assert not story.order.is_confirmed
+    story.when(reported(Said.NEW, 0, 10)).then(SUBMITTED, leaves=10, pending=[], alerts=[])
+    assert story.order.is_confirmed
+
+
+def test_order_that_is_only_received_may_still_be_refused() -> None:
+    given().when(reported(Said.PENDING_NEW, 0, 10), rejected()).then(REJECTED, pending=[], alerts=[])
 
 
 def test_failure_that_leaves_doubt_is_marked_once() -> None:
