@@ -42,7 +42,7 @@ def decide(view: View) -> Iterator[Event]:
     """Bring every trade with a requested close to zero, and leave no exit where nothing is held."""
     for trade in view.pipeline.open():
         live = view.live(trade.exits)
-        if trade.held == ZERO:
+        if view.pipeline.exposed(trade) == ZERO:
             yield from retries.cancels(view, trade, live, policy=NAME, reason="no position")
         elif trade.close is not None and not view.market.is_halted:
             yield from _carry_out(view, trade, trade.close, live)
@@ -52,7 +52,7 @@ def next_due(view: View) -> Iterator[Micros]:
     """When an exit is to be repriced, sent again or given up."""
     for trade in view.pipeline.open():
         live = view.live(trade.exits)
-        if trade.held == ZERO:
+        if view.pipeline.exposed(trade) == ZERO:
             yield from retries.cancel_dues(view, trade, live)
         elif trade.close is not None and not view.market.is_halted:
             yield from _dues(view, trade, trade.close, live)
@@ -107,7 +107,7 @@ def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[
     if refused or not view.account.capabilities.modify_stop:
         yield from retries.cancels(view, trade, [stop], policy=NAME, reason=close.reason)
         return
-    quantity = stop.filled + trade.held
+    quantity = stop.filled + view.pipeline.sellable(trade)
     if close.market:
         yield turn_to_market(
             view, trade, stop, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
@@ -139,7 +139,7 @@ def _send(view: View, trade: Trade, close: Close) -> Iterator[Event]:
     yield from _warnings(view, trade)
     if trade.held > ZERO:
         yield from retries.cancels(view, trade, view.live(trade.stops), policy=NAME, reason="the exit works")
-    quantity = abs(trade.held)
+    quantity = view.pipeline.exposed(trade)
     if close.market:
         yield exit_at_market(view, trade, quantity, policy=NAME, reason=close.reason, evidence=close.evidence)
     else:
@@ -166,7 +166,7 @@ def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Even
         # Whatever it does not let us change, it may let us cancel; a new one follows with the right terms.
         yield from retries.cancels(view, trade, [order], policy=NAME, reason="change refused")
         return
-    quantity = order.filled + abs(trade.held)
+    quantity = order.filled + view.pipeline.exposed(trade)
     if close.market:
         yield from _press(view, trade, close, order, quantity)
     elif quantity != order.quantity:

@@ -35,7 +35,7 @@ def decide(view: View) -> Iterator[Event]:
     if view.market.is_halted:
         return
     for trade in view.pipeline.open():
-        if trade.held <= ZERO:
+        if view.pipeline.sellable(trade) <= ZERO:
             continue
         yield from quality(view, trade, NAME)
         if trade.level is None or not wants_close(trade, PRIORITY, market=True):

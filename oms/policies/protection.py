@@ -26,7 +26,7 @@ def decide(view: View) -> Iterator[Event]:
     """Report refusals; close a position whose stop was refused too often, or that stays unprotected too long."""
     for trade in view.pipeline.open():
         yield from _refusals(view, trade)
-        if trade.held <= ZERO or not wants_close(trade, PRIORITY, market=True):
+        if view.pipeline.sellable(trade) <= ZERO or not wants_close(trade, PRIORITY, market=True):
             continue
         if trade.close is not None and protection(view, trade) is not Protection.NAKED:
             continue
@@ -61,7 +61,7 @@ def stop_failures(view: View, trade: Trade) -> tuple[int, ...]:
     if len(failed) > limit:
         return tuple(order.placed_seq for order in failed)
     for order in view.live(trade.stops):
-        if order.refusals > limit and order.leaves < trade.held:
+        if order.refusals > limit and order.leaves < view.pipeline.sellable(trade):
             return (order.placed_seq,)
     return ()
 

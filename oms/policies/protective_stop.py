@@ -41,7 +41,8 @@ def decide(view: View) -> Iterator[Event]:
     """Keep every open position under a stop, and no stop without a position."""
     for trade in view.pipeline.open():
         live = view.live(trade.stops)
-        if trade.held <= ZERO:
+        sellable = view.pipeline.sellable(trade)
+        if sellable <= ZERO:
             yield from _clean_up(view, trade, live)
             continue
         level, source = effective_stop(view, trade)
@@ -56,37 +57,39 @@ def decide(view: View) -> Iterator[Event]:
                 policy=NAME,
             )
         at_market = trade.close is not None and trade.close.market
-        for decision in _wanted(view, trade, level, live):
+        for decision in _wanted(view, trade, level, live, sellable):
             at_market = at_market or isinstance(decision, CloseRequested)
             yield decision
-        yield from _guard(view, trade, level, at_market=at_market)
+        yield from _guard(view, trade, level, sellable, at_market=at_market)
 
 
 def next_due(view: View) -> Iterator[Micros]:
     """When a refused stop may be tried again, or one that is not wanted given up again."""
     for trade in view.pipeline.open():
         live = view.live(trade.stops)
-        if trade.held <= ZERO or trade.close is not None:
+        if trade.close is not None or view.pipeline.sellable(trade) <= ZERO:
             yield from retries.cancel_dues(view, trade, live)
         else:
             yield _retry_at(view, trade, live[-1] if live else None)
             yield from retries.cancel_dues(view, trade, live[:-1])
 
 
-def _wanted(view: View, trade: Trade, level: Decimal, live: list[Order]) -> Iterator[Event]:
+def _wanted(
+    view: View, trade: Trade, level: Decimal, live: list[Order], sellable: Decimal
+) -> Iterator[Event]:
     """What the stop needs: the difference to what works, or to go where an exit has taken its place."""
     if trade.close is not None:
         if view.live(trade.exits):
             yield from retries.cancels(view, trade, live, policy=NAME, reason="the exit works")
     elif not view.market.is_halted:
         if not live:
-            yield from _place(view, trade, level)
+            yield from _place(view, trade, level, sellable)
             return
         # One that was believed lost and came back is one too many.
         stop = next((order for order in reversed(live) if order.is_confirmed), live[-1])
         surplus = [order for order in live if order is not stop]
         yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one stop is enough")
-        yield from _change(view, trade, level, stop)
+        yield from _change(view, trade, level, stop, sellable)
 
 
 def _retry_at(view: View, trade: Trade, stop: Order | None) -> Micros:
@@ -108,11 +111,11 @@ def stop_terms(view: View, trade: Trade, level: Decimal) -> tuple[OrderType, Dec
     return OrderType.STOP_LIMIT, round_up_to_tick(limit, view.tick)
 
 
-def _change(view: View, trade: Trade, level: Decimal, stop: Order) -> Iterator[Event]:
+def _change(view: View, trade: Trade, level: Decimal, stop: Order, sellable: Decimal) -> Iterator[Event]:
     """The difference between the stop that should work and the one that does."""
     if stop.is_pending or stop.triggered_at is not None or stop.filled > ZERO or stop.missing > ZERO:
         return
-    if stop.leaves == trade.held and stop.price_stop == level:
+    if stop.leaves == sellable and stop.price_stop == level:
         return
     if _is_given_up(view, trade, stop) or view.now < _retry_at(view, trade, stop):
         return
@@ -124,7 +127,7 @@ def _change(view: View, trade: Trade, level: Decimal, stop: Order) -> Iterator[E
         order_type, limit = stop_terms(view, trade, level)
         yield orders.change(
             stop,
-            stop.filled + trade.held,
+            stop.filled + sellable,
             order_type=order_type,
             price_limit=limit,
             price_stop=level,
@@ -136,7 +139,7 @@ def _is_given_up(view: View, trade: Trade, stop: Order) -> bool:
     return stop.refusals > view.settings_of(trade).protection.max_retries
 
 
-def _place(view: View, trade: Trade, level: Decimal) -> Iterator[Event]:
+def _place(view: View, trade: Trade, level: Decimal, sellable: Decimal) -> Iterator[Event]:
     if view.now < _retry_at(view, trade, None):
         return
     if _is_through(view, trade, level):
@@ -144,7 +147,7 @@ def _place(view: View, trade: Trade, level: Decimal) -> Iterator[Event]:
         return
     order_type, limit = stop_terms(view, trade, level)
     yield orders.place(
-        trade, Role.STOP, trade.held, order_type, price_stop=level, price_limit=limit, policy=NAME
+        trade, Role.STOP, sellable, order_type, price_stop=level, price_limit=limit, policy=NAME
     )
 
 
@@ -166,13 +169,15 @@ def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
         )
 
 
-def _guard(view: View, trade: Trade, level: Decimal, *, at_market: bool) -> Iterator[Event]:
+def _guard(
+    view: View, trade: Trade, level: Decimal, sellable: Decimal, *, at_market: bool
+) -> Iterator[Event]:
     """Arm the internal stop while no broker stop is confirmed at the level for all of the position."""
     guard = trade.guard
     lagging = any(
         _is_given_up(view, trade, stop) and stop.price_stop != level for stop in view.live(trade.stops)
     )
-    needed = lagging or confirmed_stop_quantity(view.pipeline, trade) < trade.held
+    needed = lagging or confirmed_stop_quantity(view.pipeline, trade) < sellable
     # An exit at market leaves nothing to watch for.
     if at_market or not needed:
         yield from _disarmed(trade, "exit at market" if at_market else "broker stop confirmed")
@@ -196,6 +201,6 @@ def _disarmed(trade: Trade, reason: str) -> Iterator[Event]:
 
 
 def _clean_up(view: View, trade: Trade, live: list[Order]) -> Iterator[Event]:
-    """Flat or oversold: no stop may be left to sell again, and there is nothing to guard (I40)."""
+    """Nothing to sell, or oversold: no stop may be left to sell again, and there is nothing to guard (I40)."""
     yield from retries.cancels(view, trade, live, policy=NAME, reason="no position")
     yield from _disarmed(trade, "no position")

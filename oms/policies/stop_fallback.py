@@ -25,7 +25,7 @@ def decide(view: View) -> Iterator[Event]:
     if view.market.is_halted:
         return
     for trade in view.pipeline.open():
-        if trade.held <= ZERO or not wants_close(trade, PRIORITY, market=True):
+        if view.pipeline.sellable(trade) <= ZERO or not wants_close(trade, PRIORITY, market=True):
             continue
         verdicts = (_verdict(view, trade, order) for order in view.live(trade.stops))
         found = next((verdict for verdict in verdicts if verdict is not None), None)

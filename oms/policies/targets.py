@@ -45,7 +45,7 @@ def decide(view: View) -> Iterator[Event]:
         if surplus:
             yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one target per tranche")
             continue
-        excess = sum((order.leaves for order in live), ZERO) - trade.held
+        excess = sum((order.leaves for order in live), ZERO) - view.pipeline.sellable(trade)
         if excess > ZERO:
             yield from _shrink(view, trade, live, excess)
         elif _fires(view, trade):
@@ -77,7 +77,12 @@ def _surplus(live: list[Order]) -> list[Order]:
 
 
 def _is_wanted(view: View, trade: Trade) -> bool:
-    if trade.held <= ZERO or trade.close is not None or trade.trail_only or view.pipeline.safe_mode:
+    if (
+        view.pipeline.sellable(trade) <= ZERO
+        or trade.close is not None
+        or trade.trail_only
+        or view.pipeline.safe_mode
+    ):
         return False
     setting = view.settings_of(trade).targets
     if setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":
@@ -91,7 +96,7 @@ def _stop_is_out(view: View, trade: Trade) -> bool:
 
 
 def _why_not(view: View, trade: Trade) -> str:
-    if trade.held <= ZERO:
+    if view.pipeline.sellable(trade) <= ZERO:
         return "no position"
     if trade.close is not None:
         return trade.close.reason

@@ -13,7 +13,7 @@ from oms.state.order import Order
 from oms.state.slippage import Slippage, with_intents
 from oms.state.trade import Trade, booked, with_order, without_stop
 from oms.state.traffic import Traffic, moved
-from oms.values import SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
+from oms.values import SIGN_OF, SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
 
 STOP_TYPES = (OrderType.STOP, OrderType.STOP_LIMIT)
 
@@ -80,6 +80,27 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     def live(self, ids: tuple[str, ...]) -> list[Order]:
         """The orders of a slot of which anything may still execute."""
         return [order for one in ids if (order := self.orders[one]).is_live]
+
+    def sellable(self, trade: Trade) -> Decimal:
+        """What an exit of the trade may still close: never negative, in the trade's own direction.
+
+        What it holds, less what the broker counts for its ended exits and we have not seen, and at most the net
+        position on its side where others have traded or the position was adjusted; then older trades come first
+        (architecture 6, "External orders"; 9.7).
+        """
+        left = trade.held
+        for one in (*trade.stops, *trade.targets, *trade.exits):
+            order = self.orders[one]
+            if order.total > order.filled and not order.is_live:
+                left -= order.missing
+        if self.external or self.adjusted:
+            older = (other.held for other in self.open() if other.trade_no < trade.trade_no)
+            left = min(left, self.position * SIGN_OF[trade.side] - sum(older, ZERO))
+        return max(ZERO, left)
+
+    def exposed(self, trade: Trade) -> Decimal:
+        """What of the trade needs protection: what may be closed, or what was oversold. Never negative."""
+        return -trade.held if trade.held < ZERO else self.sellable(trade)
 
     def find(self, *ids: str | None) -> Order | None:
         """The order behind any id the broker uses for it."""
@@ -151,7 +172,8 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
 
 def measured(pipeline: Pipeline, trade: Trade, now: Micros) -> Trade:
     """Keep the time in which a position has no confirmed broker stop for all of it."""
-    covered = trade.held == ZERO or confirmed_stop_quantity(pipeline, trade) >= abs(trade.held)
+    exposed = pipeline.exposed(trade)
+    covered = exposed == ZERO or confirmed_stop_quantity(pipeline, trade) >= exposed
     if covered == (trade.unconfirmed_since is None):
         return trade
     if not covered:

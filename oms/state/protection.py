@@ -27,15 +27,15 @@ class Protection(Enum):
 
 def protection(view: View, trade: Trade) -> Protection:
     """The state of protection of one trade."""
-    held = trade.held
-    if held == ZERO:
+    exposed = view.pipeline.exposed(trade)
+    if exposed == ZERO:
         return Protection.FLAT
-    if held > ZERO and confirmed_stop_quantity(view.pipeline, trade) >= held:
+    if trade.held > ZERO and confirmed_stop_quantity(view.pipeline, trade) >= exposed:
         return Protection.BROKER_STOP
     if view.market.is_halted:
         return Protection.HALTED
     guarded = trade.guard is not None and view.is_fresh()
-    if _exit_quantity(view, trade, guarded=guarded) >= abs(held):
+    if _exit_quantity(view, trade, guarded=guarded) >= exposed:
         return Protection.EXIT_IN_FLIGHT
     if guarded and any(_is_young(view, order) for order in view.live(trade.stops)):
         return Protection.STOP_IN_FLIGHT
