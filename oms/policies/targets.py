@@ -77,12 +77,9 @@ def _surplus(live: list[Order]) -> list[Order]:
 
 
 def _is_wanted(view: View, trade: Trade) -> bool:
-    if (
-        view.pipeline.sellable(trade) <= ZERO
-        or trade.close is not None
-        or trade.trail_only
-        or view.pipeline.safe_mode
-    ):
+    if trade.close is not None or trade.trail_only or view.pipeline.safe_mode:
+        return False
+    if view.pipeline.sellable(trade) <= ZERO:
         return False
     setting = view.settings_of(trade).targets
     if setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":

@@ -204,13 +204,13 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "the stop's quantity is not reduced",
         POLICIES + "protective_stop.py",
-        "    if stop.leaves == trade.held and stop.price_stop == level:",
+        "    if stop.leaves == sellable and stop.price_stop == level:",
         "    if stop.price_stop == level:",
     ),
     wrong(
         "the stop is for what was intended",
         POLICIES + "protective_stop.py",
-        "        trade, Role.STOP, trade.held, order_type,",
+        "        trade, Role.STOP, sellable, order_type,",
         "        trade, Role.STOP, trade.quantity, order_type,",
     ),
     wrong(
@@ -234,8 +234,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "a second stop stands beside the first",
         POLICIES + "protective_stop.py",
-        "        if not live:\n            yield from _place(view, trade, level)\n            return",
-        "        if not any(order.leaves == trade.held for order in live):\n            yield from _place(view, trade, level)\n            return",
+        "        if not live:\n            yield from _place(view, trade, level, sellable)\n            return",
+        "        if not any(order.leaves == trade.held for order in live):\n            yield from _place(view, trade, level, sellable)\n            return",
     ),
     wrong(
         "the limit of a stop lies on the wrong side",
@@ -265,7 +265,7 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "the exit sells what was entered",
         POLICIES + "exit.py",
-        "    quantity = abs(trade.held)\n    if close.market:",
+        "    quantity = view.pipeline.exposed(trade)\n    if close.market:",
         "    quantity = trade.entered\n    if close.market:",
     ),
     wrong(

@@ -17,13 +17,26 @@ def _working_stops(pipeline: Pipeline, trade: Trade) -> list[Order]:
     return [order for order in pipeline.live(trade.stops) if order.order_type in STOPS]
 
 
+def _exposed(pipeline: Pipeline, trade: Trade) -> Decimal:
+    """What of the trade is at risk, computed apart from the product: what the account has of it on its side, less
+    what the broker counts for its ended exits; or what was oversold."""
+    if trade.held < ZERO:
+        return -trade.held
+    exits = [pipeline.orders[one] for one in (*trade.stops, *trade.targets, *trade.exits)]
+    unseen = sum((max(one.total - one.filled, ZERO) for one in exits if not one.is_live), ZERO)
+    others = pipeline.external + pipeline.adjusted
+    if trade.side is PositionSide.SHORT:
+        others = -others
+    return max(ZERO, trade.held - unseen + min(others, ZERO))
+
+
 def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
     """The closed list of protected states, computed apart from the product."""
     settings, market, now = scene.account.settings, pipeline.market, scene.now
     ack = settings.protection.ack_timeout_ms * MILLISECOND
-    held = trade.held
+    held, exposed = trade.held, _exposed(pipeline, trade)
     confirmed = sum((order.leaves for order in _working_stops(pipeline, trade) if order.is_confirmed), ZERO)
-    if held > ZERO and confirmed >= held:
+    if exposed == ZERO or (held > ZERO and confirmed >= exposed):
         return True
     if market.is_halted:
         return True
@@ -44,7 +57,7 @@ def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
         submit = order.pending_of(PendingKind.SUBMIT)
         if order.side is side and (submit is None or now < submit.since + ack):
             exits += order.leaves
-    return exits >= abs(held)
+    return exits >= exposed
 
 
 @check("I31")
@@ -78,7 +91,7 @@ def stop_covers_exactly(scene: Scene) -> Iterator[str]:
         if trade.close is not None or pipeline.market.is_halted or trade.held <= ZERO:
             continue
         total = sum((order.leaves for order in live), ZERO)
-        if live and total != trade.held and not _excused(scene, live):
+        if live and total != _exposed(pipeline, trade) and not _excused(scene, live):
             yield f"trade {trade.trade_no} holds {trade.held}, its stops {total}"
 
 
