@@ -7,6 +7,10 @@ WITH stops AS (
                 history.type = 'OrderReplaced' AND history.body ->> 'order_type' IN ('MARKET', 'LIMIT')) OVER so_far, false)
             AND NOT coalesce(
                 history.type = 'OrderStatusReported' AND history.body ->> 'status' IN ('SUSPENDED', 'STOPPED'), false)
+            -- One that was only ever said to have arrived protects nobody yet.
+            AND bool_or(history.type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced', 'OrderFilled',
+                    'ExecutionBusted', 'ExecutionCorrected')
+                OR (history.type = 'OrderStatusReported' AND history.body ->> 'status' <> 'PENDING_NEW')) OVER so_far
             THEN history.leaves ELSE 0 END AS covers
     FROM oms.v_order_history AS history
     JOIN oms.event AS placed ON placed.type = 'OrderPlaced' AND placed.body ->> 'role' = 'STOP'

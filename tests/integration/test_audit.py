@@ -47,7 +47,9 @@ from oms.shell.record import event_of
 from oms.state.account import Account
 from oms.values import CONTEXT, OrderType, PositionSide, Role, Side, TimeInForce
 from replay import audit
-from tests import builders, pg
+from tests import answers, builders, pg
+from tests.builders import entry
+from tests.given import given, wait
 from tests.unit.replay.days import DAY, trading_day
 
 SCRIPT = (
@@ -61,7 +63,21 @@ SCRIPT = (
 )
 STORY = "sim/test/story"
 BUSY = "sim/test/busy-1"
+RECEIVED = "sim/test/received-1"
 NOON = 1_772_640_000_000_000
+
+
+def received_stop() -> list[Event]:
+    """A stop that the broker has, for a while, without having accepted it."""
+    told = given(
+        entry(),
+        answers.ack(Role.ENTRY),
+        answers.fill(Role.ENTRY),
+        answers.received(Role.STOP),
+        wait(1),
+        answers.ack(Role.STOP),
+    )
+    return [one.event for result in told.results for one in result.events]
 
 
 @dataclass
@@ -169,6 +185,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
                 day.walk(80)
                 day.silence(15)
         tell(log, STORY, story())
+        tell(log, RECEIVED, received_stop())
         yield World(conninfo, log)
         log.close()
 
@@ -221,10 +238,11 @@ def test_trades_are_those_of_the_fold(world: World) -> None:
         assert all(Decimal(row["pnl"]) == Decimal(row["pnl_reported"]) for row in closed)
 
 
-def test_seconds_without_a_confirmed_stop_are_those_of_the_fold(world: World) -> None:
+@pytest.mark.parametrize("account", [BUSY, RECEIVED])
+def test_seconds_without_a_confirmed_stop_are_those_of_the_fold(world: World, account: str) -> None:
     book = Book()
     with localcontext(CONTEXT):
-        for row in world.log.read(BUSY):
+        for row in world.log.read(account):
             book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
         expected: dict[int, int] = {}
         for pipeline in book.pipelines.values():
@@ -234,7 +252,7 @@ def test_seconds_without_a_confirmed_stop_are_those_of_the_fold(world: World) ->
                 if trade.unconfirmed_us + open_us:
                     expected[no] = trade.unconfirmed_us + open_us
         found: dict[int, int] = {}
-        for line in world.ask("stop_coverage", account=BUSY):
+        for line in world.ask("stop_coverage", account=account):
             found[line["trade_no"]] = found.get(line["trade_no"], 0) + int(
                 Decimal(line["seconds"]) * 1_000_000
             )
