@@ -15,7 +15,6 @@ import psycopg
 import pytest
 
 from eventlog import views
-from eventlog.envelope import Envelope, StepRecord
 from eventlog.postgres import PostgresLog
 from oms.book import Book
 from oms.brokers.simulated import Misbehave, When
@@ -30,26 +29,12 @@ from oms.brokers.simulated.script import (
 )
 from oms.cli import main
 from oms.errors import UsageProblem
-from oms.events.base import Event, body_text
-from oms.events.broker import (
-    DuplicateConflict,
-    ExecutionBusted,
-    ExecutionCorrected,
-    OrderAccepted,
-    OrderCanceled,
-    OrderFilled,
-    OrderUnknown,
-    PositionAdjusted,
-)
-from oms.events.decisions import DegradationEntered, DegradationLeft, EntryAccepted, OrderPlaced, Rung
-from oms.events.operator import Act, OperatorCommanded
 from oms.shell.record import event_of
 from oms.state.account import Account
-from oms.values import CONTEXT, OrderType, PositionSide, Role, Side, TimeInForce
+from oms.values import CONTEXT, Role
 from replay import audit
-from tests import answers, builders, pg
-from tests.builders import entry
-from tests.given import given, wait
+from tests import pg
+from tests.integration.audit_stories import STORY, received_stop, story, tell
 from tests.unit.replay.days import DAY, trading_day
 
 SCRIPT = (
@@ -61,23 +46,8 @@ SCRIPT = (
     Misbehave(when=When(role=Role.TARGET, nth=2), what=CancelUnasked()),
     Misbehave(when=When(role=Role.TARGET, nth=5), what=Swap()),
 )
-STORY = "sim/test/story"
 BUSY = "sim/test/busy-1"
 RECEIVED = "sim/test/received-1"
-NOON = 1_772_640_000_000_000
-
-
-def received_stop() -> list[Event]:
-    """A stop that the broker has, for a while, without having accepted it."""
-    told = given(
-        entry(),
-        answers.ack(Role.ENTRY),
-        answers.fill(Role.ENTRY),
-        answers.received(Role.STOP),
-        wait(1),
-        answers.ack(Role.STOP),
-    )
-    return [one.event for result in told.results for one in result.events]
 
 
 @dataclass
@@ -90,86 +60,6 @@ class World:
     def ask(self, name: str, **narrowed: Any) -> list[dict[str, Any]]:
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             return list(audit.as_objects(audit.ask(connection, audit.named(name), **narrowed)))
-
-
-def tell(log: PostgresLog, account: str, events: list[Event]) -> None:
-    """A log of one input after the other; decisions belong to the input before them."""
-    head = log.acquire(account, "me")
-    steps: list[list[Envelope]] = []
-    for seq, event in enumerate(events, start=head.seq + 1):
-        first = event.KIND == "I"
-        columns = {
-            name: getattr(event, name, None) or None
-            for name in ("trade_no", "client_order_id", "broker_order_id", "reason")
-        }
-        row = Envelope(
-            seq=seq, cause_seq=seq if first else steps[-1][0].seq, kind=event.KIND, type=type(event).__name__,
-            version=event.VERSION, trading_day=DAY, logical_time=NOON + seq * 1_000_000, body=body_text(event),
-            pipeline=getattr(event, "instrument", None), **columns,
-        )  # fmt: skip
-        if first:
-            steps.append([])
-        steps[-1].append(row)
-    log.append(head, [StepRecord(tuple(rows)) for rows in steps])
-
-
-def placed(own: str, quantity: int = 10) -> OrderPlaced:
-    return OrderPlaced(
-        instrument=builders.NAME, trade_no=1, client_order_id=own, role=Role.ENTRY, side=Side.BUY,
-        quantity=Decimal(quantity), order_type=OrderType.LIMIT, time_in_force=TimeInForce.DAY,
-        price_limit=Decimal(100), policy="entry",
-    )  # fmt: skip
-
-
-def accepted() -> EntryAccepted:
-    return EntryAccepted(
-        instrument=builders.NAME, trade_no=1, cycle=1, strategy="s", intent_id="1", side=PositionSide.LONG,
-        quantity=Decimal(10), ideal=Decimal(100), zone_max=Decimal(101), stop=Decimal(99),
-        config_sha256=builders.settings().sha256, rungs=(Rung(trigger="1R", pct=Decimal(1)),),
-    )  # fmt: skip
-
-
-def fill(own: str | None, execution: str, quantity: int, cumulative: int | None, **more: Any) -> OrderFilled:
-    return OrderFilled(
-        instrument=builders.NAME, client_order_id=own, execution=execution, side=Side.BUY,
-        quantity=Decimal(quantity), price=Decimal(100),
-        cumulative=None if cumulative is None else Decimal(cumulative), **more,
-    )  # fmt: skip
-
-
-def story() -> list[Event]:
-    """What a good day does not have: doubled reports, busts, strangers, conflicts, people, degradation."""
-    name = builders.NAME
-    metric = {"instrument": name, "metric": "order_trade_ratio", "sent": 12, "policy": "degradation"}
-    return [
-        *builders.opening(builders.settings(), STORY),
-        builders.instrument(),
-        builders.entry(),
-        accepted(),
-        placed("A"),
-        OrderAccepted(instrument=name, client_order_id="A", broker_order_id="b1"),
-        fill("A", "x1", 4, 4),
-        fill("A", "x1", 4, 4),
-        fill("A", "x1-again", 4, 4),
-        fill("A", "x2", 2, 6),
-        ExecutionCorrected(
-            instrument=name, client_order_id="A", execution="x2", revision=1, quantity=Decimal(3),
-            price=Decimal(101), cumulative=Decimal(7),
-        ),
-        ExecutionBusted(instrument=name, broker_order_id="b1", execution="x1", revision=1, cumulative=Decimal(3)),
-        OrderCanceled(instrument=name, client_order_id="A", cumulative=Decimal(3)),
-        fill("A", "x3", 2, 5),
-        fill(None, "y1", 7, 7, broker_order_id="stranger", leaves=Decimal(0)),
-        PositionAdjusted(instrument=name, adjustment="SPLIT", ref="s1", quantity=Decimal(5)),
-        placed("B"),
-        OrderUnknown(instrument=name, client_order_id="B", asked_at_seq=100),
-        OrderAccepted(instrument=name, client_order_id="B"),
-        DuplicateConflict(first_seq=8, conflict_source="sim", conflict_key="k", text="another price"),
-        OperatorCommanded(act=Act.PAUSE, principal="o'brien", reason="a \"quoted\" reason; DROP TABLE oms.event"),
-        DegradationEntered(value=Decimal("6.5"), filled=Decimal(2), effect="half as often", **metric),
-        builders.quote(99, 101, at=NOON),
-        DegradationLeft(value=Decimal(3), filled=Decimal(4), reason="recovered", **metric),
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[18, 16])
