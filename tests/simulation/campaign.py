@@ -1,6 +1,7 @@
 """Many seeds, in several processes where asked: play, count, and keep the plans that failed."""
 
 import multiprocessing
+import os
 import tempfile
 import time
 from collections import Counter
@@ -162,7 +163,7 @@ def _violations(plan: Plan, result: Result) -> Iterator[dict[str, object]]:
 
 def keep(plan: Plan, invariant: str) -> Path:
     """Write a failing plan where the person who looks for it will find it."""
-    folder = Path(tempfile.gettempdir()) / "oms-simulation"
+    folder = Path(tempfile.gettempdir()) / f"oms-simulation-{os.geteuid()}"
     folder.mkdir(exist_ok=True)
     path = folder / f"{invariant}-{plan.seed}-{sha256(plans.to_text(plan).encode()).hexdigest()[:8]}.json"
     plans.write(plan, path)
