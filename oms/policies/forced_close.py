@@ -38,7 +38,7 @@ def decide(view: View) -> Iterator[Event]:
         return
     market = view.now >= bounds[1] or view.settings.forced_close.mode == "market"
     for trade in view.pipeline.open():
-        if trade.held == ZERO:
+        if view.pipeline.exposed(trade) == ZERO:
             continue
         if trade.held > ZERO and wants_close(trade, PRIORITY, market=market):
             yield CloseRequested(
@@ -63,13 +63,14 @@ def next_due(view: View) -> Iterator[Micros]:
 
 def _stuck(view: View, trade: Trade) -> Iterator[Event]:
     """Cannot liquidate: an emergency, and nothing new is begun (OD-090)."""
+    left = view.pipeline.sellable(trade) if trade.held > ZERO else trade.held
     yield Alerted(
         severity=Severity.EMERGENCY,
         code=STUCK,
-        text=f"{trade.held} still open after the forced close",
+        text=f"{left} still open after the forced close",
         instrument=trade.instrument,
         trade_no=trade.trade_no,
-        quantity=trade.held,
+        quantity=left,
         policy=NAME,
     )
     if view.account.kill_level < NO_ENTRIES:

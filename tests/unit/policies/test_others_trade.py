@@ -13,7 +13,7 @@ from oms.state.protection import Protection
 from oms.values import PositionSide, Role, Side
 from tests.answers import ack, confirmed, fill, in_position
 from tests.builders import NAME, act, entry
-from tests.given import Input, Story, again, given, like
+from tests.given import Input, Story, again, given, like, until
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
 
@@ -94,6 +94,22 @@ def test_an_exit_closes_no_more_than_the_account_holds() -> None:
     story = given(in_position(), stranger(Side.SELL, 40), confirmed)
     story.when(act(Act.FLAT, instrument=NAME), confirmed)
     assert sold_at_most(story, Role.STOP) + sold_at_most(story, Role.EXIT) == 60
+
+
+@pytest.mark.parametrize(("sold", "left"), [(40, "60"), (99, "1")])
+def test_an_exit_that_fails_says_what_the_account_still_holds(sold: int, left: str) -> None:
+    story = given(in_position(), stranger(Side.SELL, sold), confirmed)
+    close_at = story.pipeline.market.close_at
+    assert close_at is not None
+    story.when(until(close_at)).then_among(like(Alerted, code="cannot_liquidate", quantity=left))
+
+
+@pytest.mark.req("OD-090")
+def test_the_session_ends_in_peace_when_others_have_sold_everything() -> None:
+    story = given(in_position(), stranger(Side.SELL, 100), confirmed)
+    close_at = story.pipeline.market.close_at
+    assert close_at is not None
+    story.when(until(close_at)).then()
 
 
 def test_what_is_bought_back_by_hand_is_protected_again() -> None:
