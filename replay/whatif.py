@@ -4,8 +4,8 @@ The inputs are those of the log. After the parting they answer orders that the o
 nothing more can be said without a market to send its own orders to.
 """
 
-from collections.abc import Iterator
 from decimal import localcontext
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
 from oms.events.operator import ConfigActivated
 from oms.events.session import WriterStarted
-from oms.shell.record import envelope, stamped_of
+from oms.shell.record import envelope, stamped_of, steps_of
 from oms.step import StepResult, decide, next_due
 from oms.values import CONTEXT, Micros
 from replay.differences import Difference, differences
@@ -74,8 +74,9 @@ class WhatIf(Struct, frozen=True, kw_only=True):
 def whatif(log: EventLog, account: str, other: Settings, until: int | None = None) -> WhatIf:
     """Decide again under `other` every step that begins at or before `until`. Raises UnknownEvent, UnknownAccount."""
     run = _Run(other)
+    steps = takewhile(lambda rows: until is None or rows[0].seq <= until, steps_of(log.read(account)))
     with localcontext(CONTEXT):
-        parting = next((found for rows in _steps(log, account, until) if (found := run.step(rows))), None)
+        parting = next((found for rows in steps if (found := run.step(rows))), None)
     return WhatIf(
         account=account,
         events=run.events,
@@ -103,19 +104,6 @@ def _value(settings: Settings, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
-
-
-def _steps(log: EventLog, account: str, until: int | None) -> Iterator[list[Envelope]]:
-    step: list[Envelope] = []
-    for row in log.read(account):
-        if row.kind == "I" and step:
-            yield step
-            if until is not None and row.seq > until:
-                return
-            step = []
-        step.append(row)
-    if step:
-        yield step
 
 
 class _Run:
