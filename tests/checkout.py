@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("oms", "eventlog", "replay", "migrations")
 LIBRARY = ("oms", "eventlog", "replay")
@@ -64,6 +66,17 @@ def module_of(path: Path) -> str:
     """The dotted name under which a Python file is imported."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def shared(*names: str) -> list[Path]:
+    """Files beside the checkout, in `shared`. Without one the test is skipped, but not where everything has to run."""
+    paths = [ROOT.parent / "shared" / name for name in names]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        message = f"no shared data at {missing[0]}"
+        assert os.environ.get("CI") != "true", message
+        pytest.skip(message)
+    return paths
 
 
 @cache

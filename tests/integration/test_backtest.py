@@ -17,9 +17,8 @@ from oms.events.decisions import OrderPlaced, ReplaceRequested
 from oms.shell.record import event_of
 from oms.values import Role
 from tests import pg
-from tests.checkout import ROOT
+from tests.checkout import ROOT, shared
 
-SHARED = ROOT.parent / "shared" / "data"
 LEAN = "crypto/lean/binance/minute/btcusd/20221213"
 RUNS = {
     "index-minute": (["us_index_mplfinance/SP500_NOV2019_IDay.csv"], []),
@@ -96,19 +95,10 @@ def filled_roles(database: str, account: str) -> Counter[Role]:
     return Counter(roles[own] for own in fills if own is not None)
 
 
-def shared(*names: str) -> list[Path]:
-    paths = [SHARED / name for name in names]
-    if not all(path.exists() for path in paths):
-        message = f"no shared data at {paths[0]}"
-        assert os.environ.get("CI") != "true", message
-        pytest.skip(message)
-    return paths
-
-
 @pytest.mark.parametrize("form", sorted(RUNS))
 def test_recorded_data_run_and_prove_themselves(database: str, form: str) -> None:
     files, options = RUNS[form]
-    result = backtest(database, *shared(*files), "--format", form, *options)
+    result = backtest(database, *shared(*(f"data/{name}" for name in files)), "--format", form, *options)
     check(database, result, flat=form != "binance-raw")
 
 

@@ -1,9 +1,7 @@
 """FIX reports in sequence: corrections of corrections, keys, recorded messages, and the published cases."""
 
-import os
 import re
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +19,9 @@ from oms.events.broker import (
     OrderStatusReported,
     OrderUnknown,
 )
+from tests.checkout import shared
 
 D = Decimal
-SHARED = Path(__file__).parents[3].parent / "shared"
 REMARKS = {
     "n",
     "dir",
@@ -35,16 +33,6 @@ REMARKS = {
     "alert",
     "source",
 }
-
-
-def shared(name: str) -> Path:
-    """A shared file. Without it the test is skipped, but not where everything has to run."""
-    found = SHARED / name
-    if not found.exists():
-        message = f"no shared data at {found}"
-        assert os.environ.get("CI") != "true", message
-        pytest.skip(message)
-    return found
 
 
 def change(
@@ -125,7 +113,7 @@ def test_keys_of_other_reports(fields: dict[str, Any], expected: list[str | None
 
 
 def test_recorded_acknowledgement_that_calls_itself_a_fill() -> None:
-    raw = shared("data/fix/logs/banzai_fix41.fix").read_bytes()
+    raw = shared("data/fix/logs/banzai_fix41.fix")[0].read_bytes()
     frames = [part.rstrip(b"\r\n") for part in re.split(rb"(?<=\x01)[\r\n]*(?=8=FIX)", raw)]
     assert len(frames) == 16
     assert all(read_frame(one).version == "FIX.4.1" for one in frames)
@@ -192,7 +180,7 @@ class Books:
 
 
 def test_published_cases_book_the_expected_quantity() -> None:
-    cases = yaml.safe_load(shared("cases/fix44_order_states.yaml").read_text())["cases"]
+    cases = yaml.safe_load(shared("cases/fix44_order_states.yaml")[0].read_text())["cases"]
     wrong = []
     for case in cases:
         executions, books, request = Executions(), Books(), "OrderCancelRequest"
@@ -214,7 +202,8 @@ def test_published_cases_book_the_expected_quantity() -> None:
 
 def test_published_answers_for_orders_that_do_not_exist() -> None:
     cases = {
-        one["id"]: one for one in yaml.safe_load(shared("cases/fix44_order_states.yaml").read_text())["cases"]
+        one["id"]: one
+        for one in yaml.safe_load(shared("cases/fix44_order_states.yaml")[0].read_text())["cases"]
     }
     (status,) = translate(completed(cases["G.1.a"]["steps"][1], "", 2), "I", Executions(), 9)
     assert isinstance(status, OrderUnknown)

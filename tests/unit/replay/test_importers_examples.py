@@ -1,6 +1,5 @@
 """The example day and the example strategy, from file to request."""
 
-import os
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal, localcontext
@@ -17,6 +16,7 @@ from oms.events.market import BarClosed, QuoteReported
 from oms.events.strategy import EntryRequested, ExitRequested
 from oms.values import CONTEXT, ZERO, Micros, PositionSide
 from replay.importers import Options, open_format
+from tests.checkout import shared
 
 D = Decimal
 OPEN = 1_772_461_800_000_000
@@ -79,15 +79,6 @@ def bars(*closes: str, start: Micros = OPEN, span: Micros = MINUTE) -> list[Stam
         )  # fmt: skip
         found.append(Stamped(event=bar, logical_time=at + span))
     return found
-
-
-def shared(*names: str) -> list[Path]:
-    paths = [Path(__file__).parents[3].parent / "shared" / "data" / name for name in names]
-    if not all(path.exists() for path in paths):
-        message = f"no shared data at {paths[0]}"
-        assert os.environ.get("CI") != "true", message
-        pytest.skip(message)
-    return paths
 
 
 def test_sample_day_is_the_same_every_time(tmp_path: Path) -> None:
@@ -242,7 +233,7 @@ def test_without_sessions_each_utc_day_has_its_range() -> None:
 def test_strategy_trades_recorded_data(
     name: str, settings: str, files: list[str], options: Options, desk: tuple[str | None, str, str]
 ) -> None:
-    records = list(open_format(name, shared(*files), "X", options))
+    records = list(open_format(name, shared(*(f"data/{file}" for file in files)), "X", options))
     found = run(records, SETTINGS[settings], Desk(*desk))
     entries = [one for one in found if isinstance(one, EntryRequested)]
     assert entries

@@ -1,10 +1,8 @@
 """The importers on files that other people recorded. They are kept beside the checkout, never inside it."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from decimal import localcontext
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +11,13 @@ from oms.events.base import Stamped
 from oms.events.market import BarClosed, QuoteReported
 from oms.values import CONTEXT, SECOND
 from replay.importers import Options, open_format
+from tests.checkout import shared
 
 
 @pytest.fixture(autouse=True)
 def arithmetic() -> Iterator[None]:
     with localcontext(CONTEXT):
         yield
-
-
-def shared(*names: str) -> list[Path]:
-    """Files of the shared data. Without them the test is skipped, but not where everything has to run."""
-    root = Path(__file__).parents[3].parent / "shared" / "data"
-    paths = [root / name for name in names]
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        message = f"no shared data at {missing[0]}"
-        assert os.environ.get("CI") != "true", message
-        pytest.skip(message)
-    return paths
 
 
 def in_order(records: list[Stamped]) -> bool:
@@ -43,7 +30,7 @@ def kinds(records: list[Stamped]) -> dict[str, int]:
 
 
 def test_index_days_start_with_the_session() -> None:
-    (path,) = shared("us_index_mplfinance/SP500_NOV2019_IDay.csv")
+    (path,) = shared("data/us_index_mplfinance/SP500_NOV2019_IDay.csv")
     records = list(open_format("index-minute", [path], "SPX"))
     bars = [record.event for record in records if isinstance(record.event, BarClosed)]
     opens = {}
@@ -62,7 +49,7 @@ def test_index_days_start_with_the_session() -> None:
     ("venue", "symbol", "quotes", "bars"), [("binance", "btcusd", 1104, 1439), ("bybit", "btcusdt", 460, 721)]
 )
 def test_lean_crypto_day(venue: str, symbol: str, quotes: int, bars: int) -> None:
-    folder = f"crypto/lean/{venue}/minute/{symbol}"
+    folder = f"data/crypto/lean/{venue}/minute/{symbol}"
     files = shared(f"{folder}/20221213_trade.zip", f"{folder}/20221213_quote.zip")
     records = list(open_format("lean", files, "X", Options(market="crypto")))
     # Each minute with a quote also has a trade: the bars carry all quotes.
@@ -76,7 +63,8 @@ def test_lean_crypto_day(venue: str, symbol: str, quotes: int, bars: int) -> Non
 
 def test_capture_continues_across_midnight() -> None:
     files = shared(
-        "crypto/hftbacktest/cm/btcusd_perp_20240808.gz", "crypto/hftbacktest/cm/btcusd_perp_20240809.gz"
+        "data/crypto/hftbacktest/cm/btcusd_perp_20240808.gz",
+        "data/crypto/hftbacktest/cm/btcusd_perp_20240809.gz",
     )
     reading = open_format("binance-raw", files, "X", Options(interval_us=10 * SECOND))
     records = list(reading)
