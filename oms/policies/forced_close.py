@@ -4,6 +4,7 @@ Both relative to the calendar's close, so half days and clock changes need no ca
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final
 
 from oms.arbitration import wants_close
@@ -38,7 +39,8 @@ def decide(view: View) -> Iterator[Event]:
         return
     market = view.now >= bounds[1] or view.settings.forced_close.mode == "market"
     for trade in view.pipeline.open():
-        if view.pipeline.exposed(trade) == ZERO:
+        left = _left(view, trade)
+        if left == ZERO:
             continue
         if trade.held > ZERO and wants_close(trade, PRIORITY, market=market):
             yield CloseRequested(
@@ -51,7 +53,7 @@ def decide(view: View) -> Iterator[Event]:
                 policy=NAME,
             )
         if view.now >= bounds[1] + view.ack_timeout() and STUCK not in trade.alerts:
-            yield from _stuck(view, trade)
+            yield from _stuck(view, trade, left)
 
 
 def next_due(view: View) -> Iterator[Micros]:
@@ -61,9 +63,14 @@ def next_due(view: View) -> Iterator[Micros]:
         yield from (*bounds, bounds[1] + view.ack_timeout())
 
 
-def _stuck(view: View, trade: Trade) -> Iterator[Event]:
+def _left(view: View, trade: Trade) -> Decimal:
+    """What is still open. While executions are unseen nobody knows it better than the trade itself: no false peace."""
+    in_doubt = any(order.missing for order in view.orders(trade.order_ids))
+    return trade.held if trade.held < ZERO or in_doubt else view.pipeline.sellable(trade)
+
+
+def _stuck(view: View, trade: Trade, left: Decimal) -> Iterator[Event]:
     """Cannot liquidate: an emergency, and nothing new is begun (OD-090)."""
-    left = view.pipeline.sellable(trade) if trade.held > ZERO else trade.held
     yield Alerted(
         severity=Severity.EMERGENCY,
         code=STUCK,

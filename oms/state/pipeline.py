@@ -86,17 +86,18 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
 
         What it holds, less what the broker counts for its ended exits and we have not seen, and at most the net
         position on its side where others have traded or the position was adjusted; then older trades come first
-        (architecture 6, "External orders"; 9.7).
+        (architecture 6, "External orders"; 9.7). What the broker counts for an entry is there, seen or not.
         """
-        left = trade.held
+        left, unseen = trade.held, ZERO
         for one in (*trade.stops, *trade.targets, *trade.exits):
             order = self.orders[one]
             if order.total > order.filled and not order.is_live:
-                left -= order.missing
+                unseen += order.missing
         if self.external or self.adjusted:
             older = (other.held for other in self.open() if other.trade_no < trade.trade_no)
-            left = min(left, self.position * SIGN_OF[trade.side] - sum(older, ZERO))
-        return max(ZERO, left)
+            entered = (self.orders[one].missing for other in self.open() for one in other.entries)
+            left = min(left, self.position * SIGN_OF[trade.side] - sum(older, ZERO) + sum(entered, ZERO))
+        return max(ZERO, left - unseen)
 
     def exposed(self, trade: Trade) -> Decimal:
         """What of the trade needs protection: what may be closed, or what was oversold. Never negative."""

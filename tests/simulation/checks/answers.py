@@ -22,7 +22,7 @@ from oms.events.decisions import (
 )
 from oms.events.market import QuoteReported
 from oms.events.strategy import EntryRequested, ExitRequested
-from oms.values import MILLISECOND, ZERO, OrderStatus, Severity
+from oms.values import MILLISECOND, SIGN_OF, ZERO, OrderStatus, Severity
 from tests.simulation.checks.base import DAY, END, Scene, check
 
 
@@ -117,7 +117,8 @@ def closing_is_asked_for(scene: Scene) -> Iterator[str]:
         if close_at is None or scene.now < close_at - start:
             continue
         for trade in pipeline.open():
-            if trade.held > ZERO and trade.close is None:
+            there = scene.world.oracle.floor.held(pipeline.name) * SIGN_OF[trade.side]
+            if min(trade.held, there) > ZERO and trade.close is None:
                 yield f"trade {trade.trade_no} holds {trade.held} in the forced-close window"
 
 

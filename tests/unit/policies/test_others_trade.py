@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from oms.events.base import Event
-from oms.events.broker import CancelCause, OrderCanceled, OrderFilled, PositionAdjusted
+from oms.events.broker import (
+    CancelCause,
+    OrderCanceled,
+    OrderFilled,
+    OrderStatusReported,
+    PositionAdjusted,
+    ReportedStatus,
+)
 from oms.events.decisions import Alerted, CancelRequested, GuardDisarmed, OrderPlaced, ReplaceRequested
 from oms.events.operator import Act
 from oms.state.protection import Protection
@@ -48,6 +55,14 @@ def gone(role: Role, cumulative: int) -> Input:
         )
 
     return answer
+
+
+def entry_counts(cumulative: int) -> Input:
+    """The broker counts more of the entry than we have seen."""
+    return lambda story: OrderStatusReported(
+        instrument=NAME, client_order_id=story.order(Role.ENTRY).wire_id, status=ReportedStatus.FILLED,
+        cumulative=Decimal(cumulative), leaves=Decimal(0),
+    )  # fmt: skip
 
 
 def sold_at_most(story: Story, role: Role) -> Decimal:
@@ -105,6 +120,14 @@ def test_an_exit_that_fails_says_what_the_account_still_holds(sold: int, left: s
 
 
 @pytest.mark.req("OD-090")
+def test_executions_that_nobody_has_seen_are_no_peace_at_the_close() -> None:
+    story = given(in_position()).when(gone(Role.STOP, 100))
+    close_at = story.pipeline.market.close_at
+    assert close_at is not None
+    story.when(until(close_at)).then_among(like(Alerted, code="cannot_liquidate", quantity=100))
+
+
+@pytest.mark.req("OD-090")
 def test_the_session_ends_in_peace_when_others_have_sold_everything() -> None:
     story = given(in_position(), stranger(Side.SELL, 100), confirmed)
     close_at = story.pipeline.market.close_at
@@ -128,6 +151,18 @@ def test_a_stop_that_sold_unseen_is_placed_again_for_the_rest() -> None:
 def test_a_stop_that_sold_everything_unseen_is_not_placed_again() -> None:
     story = given(in_position()).when(gone(Role.STOP, 100))
     assert not [one for one in story.told if isinstance(one, OrderPlaced)]
+
+
+def test_what_the_stop_sold_unseen_is_gone_beside_what_others_sold() -> None:
+    story = given(in_position(), stranger(Side.SELL, 40), confirmed).when(gone(Role.STOP, 40))
+    story.then_among(like(OrderPlaced, role=Role.STOP, quantity=20))
+
+
+def test_what_the_entry_bought_unseen_is_there_for_others_to_sell() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed)
+    story.given(entry_counts(100), stranger(Side.SELL, 60), confirmed)
+    assert story.trade.held == 40
+    assert sold_at_most(story, Role.STOP) == 40
 
 
 def test_the_fills_of_the_gone_stop_change_nothing_more() -> None:
