@@ -143,17 +143,21 @@ def test_logging_every_quote_changes_no_decision(seed: int) -> None:
 @pytest.mark.req("OM-017", "BT-034")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_looks_ahead(seed: int) -> None:
+    """Whatever comes next, a crash, a rally or nothing at all: what is logged before it stays the same."""
     whole = day(seed)
-    moves = whole.moves
     run = played(whole)
-    for cut in (len(moves) // 3, 2 * len(moves) // 3):
-        short = Played(Day(moves[:cut], seed=whole.seed, start=whole.start))
-        for _ in short.play():
+    market = [at for at, move in enumerate(whole.moves) if move.what in ("quote", "print", "bar")]
+    for turn, cut in enumerate(market[5::3]):
+        after = whole.moves[cut].after
+        shock = [[], [Move("quote", after, -4_000)], [Move("quote", after, 4_000)]][turn % 3]
+        other = Played(Day([*whole.moves[:cut], *shock], seed=whole.seed, start=whole.start))
+        for _ in other.play():
             pass
-        until = short.time.now
-        short.time.flush()
-        assert rows(short, until) == rows(run, until)[: len(rows(short, until))]
-        assert len(rows(run, until - 1)) <= len(rows(short, until))
+        until = other.now - 1 if shock else other.now + after * MILLISECOND - 1
+        if not shock:
+            other.time.pass_until(until)
+        other.time.flush()
+        assert rows(other, until) == rows(run, until), cut
 
 
 def rows(run: Played, until: int) -> list[str]:
