@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ RUNS = {
     ),
     "binance-raw": (["crypto/hftbacktest/usdm/btcusdt_20240808.gz"], []),
 }
+ORDER_ID = re.compile(r"\b[A-Z2-7]{17}\b")
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,45 @@ def test_recorded_data_run_and_prove_themselves(database: str, form: str) -> Non
     files, options = RUNS[form]
     result = backtest(database, *shared(*(f"data/{name}" for name in files)), "--format", form, *options)
     check(database, result, flat=form != "binance-raw")
+
+
+@pytest.mark.req("OM-017", "BT-034")
+@pytest.mark.parametrize("minute", [24, 37])
+def test_a_bar_that_has_not_ended_changes_nothing(database: str, tmp_path: Path, minute: int) -> None:
+    """Given a day of bars, when one of them is a crash, then all that was logged before it began is the same."""
+    subprocess.run([sys.executable, str(ROOT / "examples/sample.py"), str(tmp_path)], check=True)
+    header, *bars = (tmp_path / "bars.csv").read_text().splitlines()
+    logged = []
+    for name, price in (("calm", None), ("crash", "20"), ("rally", "500")):
+        cells = bars[minute].split(",")
+        prices = cells[2:6] if price is None else [price] * 4
+        changed = ",".join([*cells[:2], *prices, *cells[6:]])
+        file = tmp_path / f"{name}.csv"
+        file.write_text("\n".join([header, *bars[:minute], changed]) + "\n")
+        account = backtest(database, file, "--format", "csv")["account"]
+        began = datetime.fromisoformat(cells[0])
+        logged.append([row for row in facts(database, account) if row[0] < began])
+    calm, crash, rally = logged
+    assert len(calm) > 40
+    assert calm == crash
+    assert calm == rally
+
+
+def facts(database: str, account: str) -> list[tuple[datetime, str, str]]:
+    """Time, type and body of everything that was logged after the opening; order ids, made of the account, numbered."""
+    log = PostgresLog(database)
+    rows = list(log.read(account))[1:]
+    log.close()
+    start = datetime.fromtimestamp(0, UTC)
+    names: dict[str, str] = {}
+    return [
+        (
+            start + timedelta(microseconds=row.logical_time),
+            row.type,
+            ORDER_ID.sub(lambda found: names.setdefault(found[0], f"id{len(names)}"), row.body),
+        )
+        for row in rows
+    ]
 
 
 def test_the_generated_sample_runs(database: str, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class SimulatedBroker:
         self._reach(now)
         ledger = self._floor.ledger
         if ledger.down is None:
-            self._travel(Arrival(command, self.now), f"command {command.client_order_id}")
+            self._travel(Arrival(command, self.now), f"command {command.seq}")
         else:
             event = CommandFailed(
                 instrument=command.instrument,

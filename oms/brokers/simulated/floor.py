@@ -51,7 +51,11 @@ def open_floor(ledger: Ledger, settings: Settings) -> Floor:
 
 
 def latency(floor: Floor, message: str) -> Micros:
-    """One-way travel time of a message by its name. A command's does not depend on what was filled before."""
+    """One-way travel time of a message by its name.
+
+    A command is named by its place in the log, not by an order id: those carry the account and the log, and the
+    same day played twice would be filled differently.
+    """
     settings = floor.settings
     span = settings.latency_max - settings.latency_min + 1
     return settings.latency_min + draw(settings.seed, message, 0) % span
