@@ -29,10 +29,9 @@ def decide(view: View) -> Iterator[Event]:
     """Query overdue orders, flatten oversold trades, and answer a snapshot of the broker's books."""
     for trade in view.pipeline.open():
         yield from _repair(view, trade)
-        if not view.account.connected:
-            continue
-        for order in _pending_orders(view, trade):
-            if any(view.now >= _due(view, pending) for pending in order.pending):
+    if view.account.connected:
+        for order, due in _unanswered(view):
+            if view.now >= due:
                 yield orders.query(order, policy=NAME, reason="unanswered")
     snapshot = view.wish
     if isinstance(snapshot, BrokerSnapshotReported) and snapshot.complete:
@@ -40,12 +39,10 @@ def decide(view: View) -> Iterator[Event]:
 
 
 def next_due(view: View) -> Iterator[Micros]:
-    """When unanswered requests become overdue."""
+    """When unanswered requests and questions become overdue."""
     if view.account.connected:
-        for trade in view.pipeline.open():
-            for order in _pending_orders(view, trade):
-                for pending in order.pending:
-                    yield _due(view, pending)
+        for _, due in _unanswered(view):
+            yield due
 
 
 def _repair(view: View, trade: Trade) -> Iterator[Event]:
@@ -66,19 +63,29 @@ def _repair(view: View, trade: Trade) -> Iterator[Event]:
     )
 
 
-def _pending_orders(view: View, trade: Trade) -> list[Order]:
-    """The trade's orders with an unanswered request."""
+def _unanswered(view: View) -> Iterator[tuple[Order, Micros]]:
+    """Orders whose requests or questions the broker has not answered, and when to ask; each order once."""
     known = view.pipeline.orders
-    return [order for one in trade.order_ids if (order := known[one]).pending]
+    for trade in view.pipeline.open():
+        for one in trade.order_ids:
+            order = known[one]
+            if order.pending:
+                yield order, min(_due_of_request(view, pending) for pending in order.pending)
+    for own, question in view.pipeline.questions.items():
+        # A request asked for meanwhile is asked about by its own id, and the answer tells of the order too.
+        if not known[own].pending:
+            yield known[own], _due(view, question.asked_at, question.queries - 1)
 
 
-def _due(view: View, pending: Pending) -> Micros:
-    if pending.unknown:
-        return pending.asked_at
-    # Each further question waits longer, so that a broker that cannot answer is not flooded (I87).
-    patience = view.ack_timeout() << min(pending.queries, _DOUBLINGS)
+def _due_of_request(view: View, pending: Pending) -> Micros:
+    return pending.asked_at if pending.unknown else _due(view, pending.asked_at, pending.queries)
+
+
+def _due(view: View, asked_at: Micros, again: int) -> Micros:
+    """Each further question waits longer, so that a broker that cannot answer is not flooded (I87)."""
+    patience = view.ack_timeout() << min(again, _DOUBLINGS)
     longest = view.settings.protection.resolve_timeout_ms * MILLISECOND * 2
-    return pending.asked_at + min(patience, longest)
+    return asked_at + min(patience, longest)
 
 
 def _compare(view: View, snapshot: BrokerSnapshotReported) -> Iterator[Event]:
@@ -94,6 +101,7 @@ def _compare(view: View, snapshot: BrokerSnapshotReported) -> Iterator[Event]:
             order.is_live
             and not listed
             and not order.is_external
+            and order.client_order_id not in view.pipeline.questions
             and order.placed_seq <= snapshot.asked_at_seq
         ):
             yield orders.query(order, policy=NAME, reason="not among the broker's open orders")

@@ -14,7 +14,7 @@ from oms.events import broker, decisions
 from oms.events.base import Event
 from oms.state import fills, reports, requests, traffic
 from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
-from oms.state.pipeline import Pipeline, put_order, put_trade
+from oms.state.pipeline import Pipeline, Question, put_order, put_trade
 from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
 
 Folded = tuple[Pipeline, tuple[Anomaly, ...]]
@@ -37,9 +37,24 @@ def _on_order(change: _Change) -> Fold:
         changed, anomalies = change(order, event, now, seq)
         if known is None:
             pipeline = put_order(pipeline, None, order, now)
-        return put_order(pipeline, order, changed, now), anomalies
+        pipeline = put_order(pipeline, order, changed, now)
+        return (_told(pipeline, changed, event) if pipeline.questions else pipeline), anomalies
 
     return apply
+
+
+def _told(pipeline: Pipeline, order: Order, event: Event) -> Pipeline:
+    """Forget a question once the broker has said how the order stands; a pending status leaves it open."""
+    if isinstance(event, broker.OrderStatusReported):
+        is_answer = event.status not in reports.INTERMEDIATE
+    elif isinstance(event, broker.OrderUnknown):
+        is_answer = event.client_order_id == order.wire_id
+    else:
+        is_answer = isinstance(event, broker.OrderCanceled)
+    if not is_answer or order.client_order_id not in pipeline.questions:
+        return pipeline
+    left = {own: one for own, one in pipeline.questions.items() if own != order.client_order_id}
+    return replace(pipeline, questions=left)
 
 
 def _external(event: Event, now: Micros, seq: int) -> Order | None:
@@ -110,7 +125,7 @@ def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: 
     if order is None:
         return pipeline, (Anomaly(code="unknown_order", text=event.client_order_id),)
     changed, anomalies = reports.unknown_to_broker(order, event, now)
-    return put_order(pipeline, order, changed, now), anomalies
+    return _told(put_order(pipeline, order, changed, now), changed, event), anomalies
 
 
 def _command_failed(pipeline: Pipeline, event: broker.CommandFailed, now: Micros, _seq: int) -> Folded:
@@ -214,7 +229,11 @@ def _asked(pipeline: Pipeline, order: Order, changed: Order, now: Micros) -> Fol
 
 def _query_requested(pipeline: Pipeline, event: decisions.QueryRequested, now: Micros, _seq: int) -> Folded:
     order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, requests.query_requested(order, now), now), ()
+    if order.pending:
+        return put_order(pipeline, order, requests.query_requested(order, now), now), ()
+    before = pipeline.questions.get(order.client_order_id)
+    question = Question(asked_at=now, queries=before.queries + 1 if before is not None else 1)
+    return replace(pipeline, questions={**pipeline.questions, order.client_order_id: question}), ()
 
 
 def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: Micros, _seq: int) -> Folded:

@@ -27,12 +27,19 @@ class Advice(Struct, frozen=True, gc=False, kw_only=True):
     began_seq: int
 
 
+class Question(Struct, frozen=True, gc=False, kw_only=True):
+    """An order we asked about that has no request under way, until the broker answers. `queries` counts from 1."""
+
+    asked_at: Micros
+    queries: int
+
+
 class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     """State of one instrument in one account. The dicts are never changed in place.
 
     `aliases` maps every id the broker may use to the order's own id. `wish` is the request the present step
-    must answer. `advice` is by strategy. `external` is the signed position of orders that are not ours, `adjusted`
-    that of corporate acts.
+    must answer. `questions` is by order, `advice` by strategy. `external` is the signed position of orders that are
+    not ours, `adjusted` that of corporate acts.
     """
 
     instrument: InstrumentDefined
@@ -41,6 +48,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     orders: dict[str, Order] = {}
     aliases: dict[str, str] = {}
     open_trades: tuple[int, ...] = ()
+    questions: dict[str, Question] = {}
     wish: Event | None = None
     wish_seq: int = 0
     cycle: int = 0
@@ -67,7 +75,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_busy(self) -> bool:
         """Whether its policies may have something to do without being asked."""
-        return bool(self.open_trades or self.traffic.degraded)
+        return bool(self.open_trades or self.questions or self.traffic.degraded)
 
     def open(self) -> list[Trade]:
         """Trades that still need attention, oldest first."""

@@ -42,7 +42,7 @@ from oms.values import ZERO, Micros, Role
 DUPLICATE_ORDER: Final = "DUPLICATE_ORDER"
 """Code of a rejection that refuses a second order under an id in use (FIX OrdRejReason 6)."""
 
-_INTERMEDIATE: Final = (
+INTERMEDIATE: Final = (
     ReportedStatus.PENDING_CANCEL,
     ReportedStatus.PENDING_REPLACE,
     ReportedStatus.PENDING_NEW,
@@ -266,7 +266,7 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
     cumulative, leaves = event.cumulative, event.leaves
     if _is_outdated(order, event.client_order_id):
         leaves = None
-    if status in _INTERMEDIATE:
+    if status in INTERMEDIATE:
         order = _marked(order, event, now, seq)
     else:
         order = _resolved(_flagged(order, status), event)

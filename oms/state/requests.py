@@ -41,9 +41,7 @@ def replace_requested(order: Order, event: ReplaceRequested, seq: int, now: Micr
 
 
 def query_requested(order: Order, now: Micros) -> Order:
-    """We asked what became of the order."""
-    if not order.pending:
-        return order
+    """We asked what became of our requests for the order."""
     asked = [replace(one, queries=one.queries + 1, asked_at=now, unknown=False) for one in order.pending]
     return replace(order, pending=tuple(asked))
 

@@ -295,7 +295,7 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "nobody asks what became of a request",
         POLICIES + "reconciliation.py",
-        "            if any(view.now >= _due(view, pending) for pending in order.pending):",
+        "            if view.now >= due:",
         "            if False:",
     ),
     wrong(

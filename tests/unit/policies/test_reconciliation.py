@@ -11,11 +11,13 @@ from oms.events.broker import (
     BrokerLinkStatus,
     BrokerSnapshotReported,
     CommandFailed,
+    OrderStatusReported,
     PositionLine,
+    ReportedStatus,
 )
 from oms.events.decisions import Alerted, EntryAccepted, IntentRefused, PolicyNoted, QueryRequested
 from oms.values import Role
-from tests.answers import ack, in_position
+from tests.answers import ack, cancelled, confirmed, in_position, rejected, unknown
 from tests.builders import NAME, entry
 from tests.given import Input, Story, again, given, like, wait
 
@@ -104,3 +106,83 @@ def test_an_order_the_broker_does_not_list_is_asked_for() -> None:
     empty = BrokerSnapshotReported(asked_at_seq=1_000_000, complete=True)
     story = given(entry(), ack(Role.ENTRY)).when(empty)
     story.then(like(QueryRequested, reason="not among the broker's open orders"))
+
+
+def without_stop(story: Story) -> Event:
+    """A snapshot in which the stop is missing."""
+    stop = story.order(Role.STOP)
+    live = [order for order in story.pipeline.orders.values() if order.is_live and order is not stop]
+    return BrokerSnapshotReported(
+        asked_at_seq=story.book.account.seq,
+        complete=True,
+        positions=(PositionLine(instrument=NAME, quantity=Decimal(100)),),
+        open_orders=tuple(order.wire_id for order in live),
+    )
+
+
+def missing_from_snapshot() -> Story:
+    return given(in_position(), without_stop)
+
+
+def status(role: Role, code: ReportedStatus) -> Input:
+    return lambda story: OrderStatusReported(
+        instrument=NAME, client_order_id=story.order(role, 0).wire_id, status=code
+    )
+
+
+def asked_at(story: Story, seconds: int) -> list[int]:
+    """In which of the next seconds a question is asked."""
+    found = []
+    for second in range(1, seconds + 1):
+        known = len(story.results)
+        story.given(wait(1))
+        events = [one.event for result in story.results[known:] for one in result.events]
+        found += [second for event in events if isinstance(event, QueryRequested)]
+    return found
+
+
+@pytest.mark.req("I62", "I87")
+def test_a_question_whose_answer_is_lost_is_asked_again_ever_more_rarely() -> None:
+    assert asked_at(missing_from_snapshot(), 60) == [2, 6, 14, 30, 50]
+
+
+@pytest.mark.req("I62")
+@pytest.mark.parametrize("again", [0, 1])
+def test_a_definite_answer_ends_the_question(again: int) -> None:
+    answers = (
+        status(Role.STOP, ReportedStatus.NEW),
+        status(Role.STOP, ReportedStatus.CANCELED),
+        unknown(Role.STOP),
+        cancelled(Role.STOP),
+    )
+    for answer in answers:
+        story = missing_from_snapshot()
+        if again:
+            story.given(wait(2))
+        assert story.pipeline.questions
+        story.given(answer)
+        assert not story.pipeline.questions
+        story.given(confirmed)
+        assert asked_at(story, 60) == []
+
+
+def test_a_pending_status_is_no_answer() -> None:
+    story = missing_from_snapshot().given(status(Role.STOP, ReportedStatus.PENDING_NEW))
+    assert asked_at(story, 3) == [2]
+
+
+def test_a_question_outlives_the_link_and_a_second_snapshot() -> None:
+    story = missing_from_snapshot().given(LOST)
+    assert asked_at(story, 30) == []
+    story.when(BACK).then_among(like(QueryRequested, reason="unanswered"))
+    story.when(without_stop).then_none(QueryRequested)
+
+
+def test_an_order_of_a_closed_trade_is_asked_about_again() -> None:
+    """An acknowledgement after the end puts the end in doubt, even when nothing else is open."""
+    story = given(entry(), rejected(Role.ENTRY))
+    assert not story.pipeline.open_trades
+    story.when(ack(Role.ENTRY)).then_among(like(QueryRequested, policy="step"))
+    assert asked_at(story, 7) == [2, 6]
+    story.given(status(Role.ENTRY, ReportedStatus.REJECTED))
+    assert asked_at(story, 60) == []
