@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # The same names as in PUBLIC, for type checkers; a test comp
     from oms.events.strategy import ExitRequested as ExitRequested
     from oms.shell.embed import Oms as Oms
     from oms.shell.embed import Strategy as Strategy
-    from oms.shell.embed import View as View
+    from oms.shell.reading import View as View
     from oms.values import PositionSide as PositionSide
 
 PUBLIC = {
@@ -31,7 +31,7 @@ PUBLIC = {
     "Settings": "oms.config",
     "load_settings": "oms.config",
     "Oms": "oms.shell.embed",
-    "View": "oms.shell.embed",
+    "View": "oms.shell.reading",
     "Strategy": "oms.shell.embed",
     "Stamped": "oms.events.base",
     "BarClosed": "oms.events.market",

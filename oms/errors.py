@@ -25,7 +25,8 @@ class OmsError(Exception):
         self.where = where
         self.why = why
         self.hint = hint
-        super().__init__(f"{code} {self.what}" + (f" ({where})" if where else ""))
+        told = f"{code} {self.what}" + (f" ({where})" if where else "")
+        super().__init__(told + "".join(f"; {text}" for text in (why, hint) if text))
 
     def rows(self) -> list[tuple[str, str]]:
         """(label, text) of everything below the headline, in reading order."""

@@ -7,6 +7,15 @@ from oms.values import Bias, PositionSide, Urgency
 
 
 @register
+class ListenerFailed(Event, frozen=True, kw_only=True):
+    """A strategy or a callback of the embedding program raised while live, and is not called any more. Its trades go
+    on being managed."""
+
+    listener: str
+    error: str
+
+
+@register
 class EntryRequested(Event, frozen=True, kw_only=True):
     """Open a trade. `zone_max` is the worst acceptable entry price (highest for a long, lowest for a short);
     `key_level` is a price for the key-level tranche, if the strategy knows one."""

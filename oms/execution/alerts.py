@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from oms.events import broker, decisions, session
+from oms.events import broker, decisions, session, strategy
 from oms.events.base import Event
 from oms.state.order import Anomaly
 from oms.values import Severity
@@ -31,6 +31,8 @@ def of_account(event: Event) -> decisions.Alerted | None:
         case broker.DuplicateConflict():
             text = f"{event.conflict_key} of {event.conflict_source} came again unlike row {event.first_seq}"
             found = Severity.CRITICAL, "duplicate_conflict", text
+        case strategy.ListenerFailed():
+            found = Severity.CRITICAL, "listener_failed", f"{event.listener}: {event.error}"
         case session.LogLinkChanged():
             found = *LOG_LINK[event.status], event.text
         case session.JournalSetAside():

@@ -7,11 +7,12 @@ on a clock in a thread of its own. Construction does no I/O; `open` does.
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
+
+from msgspec.structs import replace
 
 from eventlog import embedded
 from eventlog.log import EventLog
@@ -23,13 +24,15 @@ from oms.brokers.simulated import SimulatedBroker
 from oms.config import Settings
 from oms.errors import InputError
 from oms.events.base import Event, Stamped
-from oms.events.decisions import Alerted, IntentRefused
+from oms.events.checking import problem_of
+from oms.events.decisions import Alerted
 from oms.events.session import InstrumentDefined, SessionOpened
 from oms.events.strategy import (
     AddRequested,
     EntryRequested,
     ExhaustionReported,
     ExitRequested,
+    ListenerFailed,
     StrategyCycleBegun,
     TrailOnlyRequested,
 )
@@ -39,10 +42,10 @@ from oms.shell.journaled import JournaledLog
 from oms.shell.live import Live
 from oms.shell.opening import Identity, open_runner
 from oms.shell.places import make_private, writer_dir
+from oms.shell.reading import Day, Outcome, View
 from oms.shell.runner import BATCH_LIMIT, Committed, Published, Runner
 from oms.shell.virtual import VirtualBroker, VirtualTime
 from oms.state.digest import digest
-from oms.state.trade import Trade
 from oms.step import Recorded
 from oms.values import CONTEXT, SECOND, ZERO, Micros, Severity
 
@@ -62,60 +65,8 @@ _REQUESTS: Final = (
 class Strategy(Protocol):
     """Any object with `on_event`: called with each market event and broker input once it is durable."""
 
-    def on_event(self, event: Event, view: "View") -> Iterable[Event]:
+    def on_event(self, event: Event, view: View) -> Iterable[Event]:
         """Yield requests (`EntryRequested`, `ExitRequested`, ...); they are wishes, answered by decisions."""
-
-
-class View:
-    """What may be read: a committed state. Immutable, so any thread may hold it as long as it likes."""
-
-    def __init__(self, published: Published, now: Micros) -> None:
-        self.published = published
-        self.now = now
-
-    def position(self, instrument: str) -> Decimal:
-        """Signed position; zero for an instrument that is not defined."""
-        pipeline = self.published.pipelines.get(instrument)
-        return pipeline.position if pipeline is not None else ZERO
-
-    def open_trades(self, instrument: str) -> tuple[Trade, ...]:
-        """Trades that are not over, oldest first."""
-        pipeline = self.published.pipelines.get(instrument)
-        return tuple(pipeline.open()) if pipeline is not None else ()
-
-    def session(self, instrument: str) -> Any:
-        """The market state with `open_at` and `close_at` of the present session, or None before it is known."""
-        pipeline = self.published.pipelines.get(instrument)
-        return pipeline.market if pipeline is not None and pipeline.market.open_at is not None else None
-
-    def instrument(self, instrument: str) -> InstrumentDefined | None:
-        """Tick, lot and multiplier of an instrument."""
-        pipeline = self.published.pipelines.get(instrument)
-        return pipeline.instrument if pipeline is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one call caused: all events logged, and the requests that were refused."""
-
-    events: tuple[Recorded, ...]
-
-    @property
-    def rejections(self) -> tuple[IntentRefused, ...]:
-        """Refused requests, each with a stable code and a text."""
-        return tuple(one.event for one in self.events if isinstance(one.event, IntentRefused))
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """A day as it stands: the log's end and chain tip, the state's digest, money by currency before fees."""
-
-    account: str
-    seq: int
-    chain: str
-    digest: str
-    realized: dict[str, Decimal]
-    open_positions: dict[str, Decimal]
 
 
 class Oms:
@@ -127,10 +78,11 @@ class Oms:
         self._owner = owner
         self._place: Path | None = None
         self._time = VirtualTime(runner, broker)
-        self._alerts: list[tuple[int, Callable[[Alerted], None]]] = []
-        self._decisions: list[Callable[[Recorded], None]] = []
+        self._calls: list[tuple[Callable[[Recorded], None], str]] = []
+        self._raised: Exception | None = None
         self._seen: list[Recorded] = []
         self._live: Live | None = None
+        self._clock: Clock = SystemClock()
         self._control: ControlServer | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -191,22 +143,41 @@ class Oms:
         return View(self._runner.published, self._time.now)
 
     def attach(self, strategy: Strategy, name: str | None = None) -> None:
-        """Ask this strategy after every market event and broker input. Its requests carry its name."""
+        """Ask this strategy after every market event and broker input. Its requests carry its name.
+
+        What it raises reaches the caller of `feed`. While live it would end the writer and leave positions alone:
+        there the strategy is not called any more, its requests of that call are dropped, and an alert says so.
+        """
         title = name or type(strategy).__name__
 
-        def listen(event: Event) -> Iterator[Stamped]:
-            for request in strategy.on_event(event, self.view):
-                yield self._request(request, title)
+        def listen(event: Event) -> Iterable[Stamped]:
+            try:
+                return [self._request(one, title) for one in strategy.on_event(event, self.view)]
+            except Exception as error:
+                if self._live is None:
+                    raise
+                self._time.forget(listen)
+                return [self._failed(f"strategy {title}", error)]
 
         self._time.listen(listen)
 
     def on_alert(self, call: Callable[[Alerted], None], minimum: str = "WARNING") -> None:
-        """Call with every alert of at least this severity, once it is durable."""
-        self._alerts.append((_ORDER.index(Severity(minimum)), call))
+        """Call with every alert of at least this severity, once it is durable; what it raises: see `on_decision`."""
+        least = _ORDER.index(Severity(minimum))
+
+        def tell(recorded: Recorded) -> None:
+            if isinstance(recorded.event, Alerted) and _ORDER.index(recorded.event.severity) >= least:
+                call(recorded.event)
+
+        self._calls.append((tell, f"on_alert {_name(call)}"))
 
     def on_decision(self, call: Callable[[Recorded], None]) -> None:
-        """Call with every decision, once it is durable."""
-        self._decisions.append(call)
+        """Call with every decision, once it is durable.
+
+        What it raises is raised by the call in progress, when that has done its work. While live it is not called
+        any more, and an alert says so.
+        """
+        self._calls.append((call, f"on_decision {_name(call)}"))
 
     def define(self, instrument: InstrumentDefined, session: SessionOpened | None = None) -> Outcome:
         """Make an instrument known, and the times of its session where it has one."""
@@ -220,7 +191,7 @@ class Oms:
         self._refuse_while_running()
         with localcontext(CONTEXT):
             for record in records:
-                self._time.feed(record)
+                self._time.feed(_sound(record))
             self._time.flush()
         return self._outcome()
 
@@ -250,7 +221,7 @@ class Oms:
         From now on operators reach it (`oms kill` and its like), and it goes on when the database does not answer.
         """
         self._refuse_while_running()
-        clock = clock or SystemClock()
+        clock = self._clock = clock or SystemClock()
         log = self._log if isinstance(self._log, JournaledLog) else None
         if log is not None:
             log.arm(lambda: clock.now() / SECOND)
@@ -273,8 +244,8 @@ class Oms:
         if self._failure is not None:
             raise self._failure
         if self._live is None:
-            raise InputError("OMS-E003", "The system does not run on a clock", hint="call start() first")
-        self._live.put(record)
+            raise InputError("OMS-P003", "The system does not run on a clock", hint="call start() first")
+        self._live.put(_sound(record, self._clock.now()))
 
     def day(self) -> Day:
         """The day as it stands: what to compare with a replay."""
@@ -316,40 +287,76 @@ class Oms:
     def _request(self, event: Event, strategy: str) -> Stamped:
         if not isinstance(event, _REQUESTS):
             raise InputError(
-                "OMS-E001",
-                f"A strategy may only make requests, not  {type(event).__name__}",
+                "OMS-P001",
+                f"A strategy may only make requests, not {type(event).__name__}",
                 where=f"strategy {strategy}",
                 hint="yield " + ", ".join(kind.__name__ for kind in _REQUESTS),
             )
-        return Stamped(
+        stamped = Stamped(
             event=event,
             logical_time=self._time.now,
             source=f"strategy:{strategy}",
             dedupe_key=f"{type(event).__name__}:{event.strategy}:{event.intent_id}",
         )
+        return _sound(stamped)
+
+    def _failed(self, listener: str, error: Exception) -> Stamped:
+        event = ListenerFailed(listener=listener, error=f"{type(error).__name__}: {error}"[:1000])
+        return Stamped(event=event, logical_time=self._time.now)
 
     def _observe(self, committed: Committed) -> None:
         for recorded in committed.result.events:
             self._seen.append(recorded)
             event = recorded.event
-            if event.KIND != "D":
-                continue
-            for tell in self._decisions:
-                tell(recorded)
-            if isinstance(event, Alerted):
-                for minimum, call in self._alerts:
-                    if _ORDER.index(event.severity) >= minimum:
-                        call(event)
+            if event.KIND == "D":
+                for call in tuple(self._calls):
+                    self._call(call, recorded)
+
+    def _call(self, call: tuple[Callable[[Recorded], None], str], recorded: Recorded) -> None:
+        """The step is durable and its commands have to leave, whatever a callback does."""
+        tell, name = call
+        try:
+            tell(recorded)
+        except Exception as error:  # noqa: BLE001 - it is raised later, or told as an alert.
+            if self._live is None:
+                self._raised = self._raised or error
+            elif call in self._calls:
+                self._calls.remove(call)
+                self._time.put(self._failed(name, error))
 
     def _outcome(self) -> Outcome:
         seen, self._seen = self._seen, []
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
         return Outcome(tuple(seen))
 
     def _refuse_while_running(self) -> None:
         if self._thread is not None:
             raise InputError(
-                "OMS-E002", "The system runs on its own clock", hint="use put() while it is started"
+                "OMS-P002", "The system runs on its own clock", hint="use put() while it is started"
             )
+
+
+def _name(call: Callable[..., Any]) -> str:
+    return getattr(call, "__qualname__", type(call).__name__)
+
+
+def _sound(record: Stamped, now: Micros | None = None) -> Stamped:
+    """The record, if it is what its type promises. Raises InputError before anything was taken."""
+    problem = problem_of(record if now is None else _at(record, now))
+    if problem is None:
+        return record
+    raise InputError(
+        "OMS-P004",
+        "The record cannot be taken",
+        why=problem,
+        hint="numbers are Decimal made from text, times are int in microseconds, sides and kinds are enums",
+    )
+
+
+def _at(record: Any, now: Micros) -> Any:
+    return replace(record, logical_time=now) if isinstance(record, Stamped) else record
 
 
 def _opened(stack: ExitStack, database: str | EventLog) -> EventLog:

@@ -21,6 +21,7 @@ from oms.book import Book
 from oms.commands import Command
 from oms.events.base import Stamped, body_text
 from oms.events.broker import DuplicateConflict, UnparsedFrame
+from oms.events.checking import LATEST, problem_of
 from oms.shell.journaled import JournaledLog
 from oms.shell.record import inbox_key, record
 from oms.state.account import Account
@@ -114,8 +115,15 @@ class Runner:
         return released + self.flush()
 
     def step(self, stamped: Stamped) -> StepResult:
-        """Step one input speculatively. Nothing is published or released before `flush`."""
+        """Step one input speculatively. Nothing is published or released before `flush`.
+
+        An input that does not hold what its type promises is stepped as the `UnparsedFrame` that it is.
+        """
         self._take_up()
+        problem = problem_of(stamped)
+        if problem is not None:
+            self.counts["unstorable"] += 1
+            stamped = _unparsed(stamped, problem, self._book.account.now)
         return self._speculate(stamped)
 
     def _take_up(self) -> None:
@@ -204,7 +212,7 @@ class Runner:
         except Unstorable as error:
             self._book.rollback()
             self.counts["unstorable"] += 1
-            return self._append_one(_unparsed(stamped, str(error)))
+            return self._append_one(_unparsed(stamped, str(error), self._book.account.now))
 
     def _append_one(self, stamped: Stamped) -> list[Command]:
         stamped = self._on_time(stamped)
@@ -254,13 +262,25 @@ def _conflict(stamped: Stamped, first_seq: int) -> Stamped:
     )
 
 
-def _unparsed(stamped: Stamped, error: str) -> Stamped:
-    """What is logged of an input that the log cannot store: its exact text, as bytes beside the log."""
+def _unparsed(stamped: Stamped, error: str, now: Micros) -> Stamped:
+    """What is logged of an input that the log cannot store: its exact text, as bytes beside the log.
+
+    Nothing that it says of itself is taken over unless it is what it should be.
+    """
+    at, received_at, source = stamped.logical_time, stamped.received_at, stamped.source
     raw = repr(stamped.event).encode("utf-8", "backslashreplace")
+    is_named = type(source) is str and source.isprintable()
     event = UnparsedFrame(
-        raw_sha256=_hash(raw), error=error, origin=stamped.source or type(stamped.event).__name__
+        raw_sha256=_hash(raw),
+        error=error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0"),
+        origin=source if is_named and source is not None else type(stamped.event).__name__,
     )
-    return Stamped(event=event, logical_time=stamped.logical_time, received_at=stamped.received_at, raw=raw)
+    return Stamped(
+        event=event,
+        logical_time=at if type(at) is int and now <= at < LATEST else now,
+        received_at=received_at if type(received_at) is int and 0 <= received_at < LATEST else None,
+        raw=raw,
+    )
 
 
 def _hash(content: str | bytes) -> str:

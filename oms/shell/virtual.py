@@ -8,12 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from eventlog import failpoints
 from oms.brokers.base import Sink
 from oms.commands import Command
 from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
-from oms.events.market import BarClosed, QuoteReported, TradePrinted
+from oms.events.market import BarClosed, DepthReported, QuoteReported, TradePrinted
 from oms.events.operator import ConfigActivated
 from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
 from oms.shell.dispatcher import Dispatcher
@@ -84,6 +86,14 @@ class VirtualTime:
             self._settle(due)
         failpoints.reach("link.settled")
 
+    def forget(self, listener: Listener) -> None:
+        """Detach a strategy."""
+        self._listeners = [one for one in self._listeners if one is not listener]
+
+    def put(self, stamped: Stamped) -> None:
+        """Take an input at the present time once the step in progress is over; an observer may call it."""
+        self._queue.append(stamped)
+
     def submit(self, stamped: Stamped) -> None:
         """Take an input from outside (a strategy, an operator, a session) at the present time."""
         self._queue.append(stamped)
@@ -91,6 +101,7 @@ class VirtualTime:
 
     def feed(self, stamped: Stamped, *, broker_sees: bool = True) -> None:
         """Let time pass up to a piece of market data, and take it."""
+        stamped = _received(stamped)
         self.pass_until(stamped.logical_time)
         event = stamped.event
         self._gate.see(event)
@@ -195,3 +206,16 @@ class VirtualTime:
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             self._queue.extend(listener(event))
+
+
+def _received(stamped: Stamped) -> Stamped:
+    """Market data as received no later than now: of two clocks ours counts.
+
+    A time in the future would make a quote look fresh for as long, and every later one look older than it.
+    """
+    event = stamped.event
+    if not isinstance(event, QuoteReported | TradePrinted | DepthReported):
+        return stamped
+    if event.received_at <= stamped.logical_time:
+        return stamped
+    return replace(stamped, event=replace(event, received_at=stamped.logical_time))

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms.config import Settings
-from oms.events import broker, decisions, operator, session
+from oms.events import broker, decisions, operator, session, strategy
 from oms.events.base import Event
 from oms.values import ZERO, Micros
 
@@ -185,6 +185,7 @@ ACCOUNT_WIDE: Final = frozenset(
         broker.BrokerSnapshotReported,
         broker.UnparsedFrame,
         broker.DuplicateConflict,
+        strategy.ListenerFailed,
     }
 )
 """Inputs that address the account, not an instrument."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from oms.events.market import BarClosed, DepthReported, QuoteReported, QuoteTick, TradePrinted
 from oms.events.session import SessionOpened, VenueStatus, VenueStatusChanged
 from oms.formulas.indicators import Atr, Ema, Swings
-from oms.values import SECOND, Micros, Side
+from oms.values import SECOND, ZERO, Micros, Side
 
 
 class Market(Struct, frozen=True, gc=False, kw_only=True):
@@ -85,11 +85,17 @@ VOLUMES_KEPT: Final[Micros] = 3_600 * SECOND
 
 
 def quote_reported(market: Market, event: QuoteReported | QuoteTick, seq: int) -> Market:
-    """Take the newest quote; an older one than we have changes nothing."""
+    """Take the newest quote; an older one than we have changes nothing. A price that is not above zero is none."""
     if market.quote_at is not None and event.received_at < market.quote_at:
         return market
-    market = replace(market, bid=event.bid, ask=event.ask, quote_at=event.received_at, quote_seq=seq)
+    market = replace(
+        market, bid=_price(event.bid), ask=_price(event.ask), quote_at=event.received_at, quote_seq=seq
+    )
     return _first_after_resume(market, event.received_at, seq) if market.is_two_sided else market
+
+
+def _price(side: Decimal | None) -> Decimal | None:
+    return side if side is not None and side > ZERO else None
 
 
 def trade_printed(market: Market, event: TradePrinted, seq: int) -> Market:

@@ -98,7 +98,7 @@ def test_strategy_may_only_make_requests() -> None:
     with Oms.open(database="memory", day=DAY, at=hours()[0], identity=WHO) as oms:
         oms.define(stock(), times())
         oms.attach(Wrong())
-        with pytest.raises(InputError, match="OMS-E001"):
+        with pytest.raises(InputError, match="OMS-P001"):
             oms.feed(quote(hours()[1]))
 
 
@@ -151,6 +151,6 @@ def test_live_thread_takes_data_and_answers_requests() -> None:
                 break
             # The thread needs the processor; the quotes themselves move the clock.
             subprocess.run(["true"], check=True)
-        with pytest.raises(InputError, match="OMS-E002"):
+        with pytest.raises(InputError, match="OMS-P002"):
             oms.feed(quote(clock.now()))
     assert oms.published.pipelines["TEST"].position == 100

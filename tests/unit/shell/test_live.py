@@ -255,7 +255,7 @@ def test_who_waits_is_told_when_the_writer_fails(place: Path) -> None:
 
 def test_data_is_not_put_before_the_start() -> None:
     opened = Oms.open(database="memory", day=e.DAY, at=e.hours()[0], identity=e.WHO)
-    with opened as oms, pytest.raises(InputError, match="OMS-E003"):
+    with opened as oms, pytest.raises(InputError, match="OMS-P003"):
         oms.put(e.quote(0))
 
 

@@ -29,7 +29,7 @@ from tests.unit.state.order_story import (
 ACCOUNT_ONLY = {
     "AccountOpened", "WriterStarted", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
     "DuplicateConflict", "ClockSuspect", "KillLevelRaised", "PauseChanged",
-    "LogLinkChanged", "JournalSetAside", "KillLevelLowered", "SecondPersonAwaited",
+    "LogLinkChanged", "JournalSetAside", "KillLevelLowered", "SecondPersonAwaited", "ListenerFailed",
 }  # fmt: skip
 """Events that no pipeline ever folds."""
 EVERY_PIPELINE = {"ClockAdvanced", "ConfigActivated", "DayRolled", "BrokerSnapshotReported"}
