@@ -9,6 +9,7 @@ from typing import Final
 from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
 from oms.state.account import Account
+from oms.state.calm import Calm
 from oms.state.pipeline import Pipeline
 from oms.state.root import Deadlines
 from oms.step import StepResult, decide, fold_recorded, next_due
@@ -27,6 +28,7 @@ class Book:
         self.account = account or Account()
         self.pipelines = dict(pipelines or {})
         self.deadlines = Deadlines()
+        self._calm: dict[str, Calm | None] = {}
         self._kept = self.account
         self._undo: list[tuple[str, Pipeline | None, Micros | None]] = []
         self.reschedule()
@@ -35,13 +37,14 @@ class Book:
         """Step an input on the present state and move to the result."""
         is_clock = isinstance(stamped.event, ClockAdvanced)
         due = self.deadlines.due(stamped.logical_time) if is_clock else ()
-        result = decide(self.account, self.pipelines, stamped, due)
+        result = decide(self.account, self.pipelines, stamped, due, self._calm)
         for name in dict.fromkeys((*result.changed, *result.decided)):
             self._undo.append((name, self.pipelines.get(name), self.deadlines.get(name)))
         self.pipelines.update(result.changed)
         self.account = result.account
+        self._calm.update(result.calm)
         for name in result.decided:
-            self._schedule(name, stamped.event)
+            self._schedule(name, is_steady=name in result.steady)
         return result
 
     def fold(self, event: Event, now: Micros, seq: int, pipeline: str | None) -> None:
@@ -74,6 +77,10 @@ class Book:
         """The earliest deadline of any pipeline."""
         return self.deadlines.earliest()
 
-    def _schedule(self, name: str, _event: Event) -> None:
+    def _schedule(self, name: str, *, is_steady: bool) -> None:
         """The pipeline's policies have just seen this time, so that whatever is still due is due later."""
+        if is_steady:
+            known = self.deadlines.get(name)
+            if known is None or known > self.account.now:
+                return
         self.deadlines.put(name, next_due(self.account, self.pipelines[name], self.account.now))

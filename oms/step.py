@@ -5,22 +5,20 @@ and folds every decision as it is made. `fold_recorded` folds one logged event a
 it, verification uses `decide` and compares.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from oms import commands
 from oms.arbitration import arbitrate
 from oms.commands import Command
 from oms.events import broker, clock, decisions, operator, session, strategy
 from oms.events.base import Event, Stamped
-from oms.execution import alerts, orders
-from oms.execution.outgoing import command_of
+from oms.execution import alerts, orders, outgoing
 from oms.policies import CLOSERS, OWNERS, POLICIES, kill_switch
+from oms.state import calm as calms
 from oms.state import invariants
 from oms.state.account import ACCOUNT_WIDE, Account, fold_account
+from oms.state.calm import CHANGED, Calm
 from oms.state.fold import fold
 from oms.state.order import Anomaly
 from oms.state.pipeline import Pipeline
@@ -42,7 +40,9 @@ class Recorded(Struct, frozen=True, gc=False):
 class StepResult(Struct, frozen=True, gc=False):
     """What a step did: the new account, the pipelines it changed, its events (input first) and its commands.
 
-    `settled` are decision seqs whose commands have got their outcome; `decided` are the pipelines whose policies ran.
+    `settled` are decision seqs whose commands have got their outcome; `decided` are the pipelines whose policies ran,
+    `steady` those of them whose deadlines are what they were, but for those that have come. `calm` is what `decide` may
+    be given with the next input: whether these pipelines are calm now.
     """
 
     account: Account
@@ -51,14 +51,23 @@ class StepResult(Struct, frozen=True, gc=False):
     commands: tuple[Command, ...]
     settled: tuple[int, ...]
     decided: tuple[str, ...] = ()
+    steady: tuple[str, ...] = ()
+    calm: dict[str, Calm | None] = {}
 
 
-def decide(account: Account, pipelines: Pipelines, stamped: Stamped, due: Iterable[str] = ()) -> StepResult:
+def decide(
+    account: Account,
+    pipelines: Pipelines,
+    stamped: Stamped,
+    due: Iterable[str] = (),
+    calm: Mapping[str, Calm | None] = {},
+) -> StepResult:
     """Step one input. `due` are the pipelines whose deadline has come (for `ClockAdvanced`), in order.
 
+    `calm` saves asking policies that cannot have anything to say; without it the result is the same.
     Assumes that `values.CONTEXT` is the active decimal context. Raises KeyError for an event without a fold.
     """
-    step = _Step(account, pipelines, stamped)
+    step = _Step(account, pipelines, stamped, calm)
     step.take(stamped.event, due)
     return step.result()
 
@@ -141,7 +150,9 @@ TELLING = (broker.BrokerLinkChanged, broker.CapabilitiesDeclared, operator.Confi
 class _Step:
     """The working state of one step; it lives only inside `decide`."""
 
-    def __init__(self, account: Account, pipelines: Pipelines, stamped: Stamped) -> None:
+    def __init__(
+        self, account: Account, pipelines: Pipelines, stamped: Stamped, calm: Mapping[str, Calm | None]
+    ) -> None:
         self.account = account
         self.now = stamped.logical_time
         self.before = pipelines
@@ -150,14 +161,17 @@ class _Step:
         self.changed: dict[str, Pipeline] = {}
         self.events: list[Recorded] = []
         self.commands: list[Command] = []
-        self.decided: dict[str, None] = {}
+        self.decided: dict[str, bool] = {}
+        self.calm_before = calm
+        self.calm: dict[str, Calm | None] = {}
+        self.since = CHANGED
         self.running = ""
 
     def result(self) -> StepResult:
         settled = [
             pending.seq
             for name, pipeline in self.changed.items()
-            for pending in _settled(self.before.get(name), pipeline)
+            for pending in outgoing.settled(self.before.get(name), pipeline)
         ]
         return StepResult(
             self.account,
@@ -166,6 +180,8 @@ class _Step:
             tuple(self.commands),
             tuple(settled),
             tuple(self.decided),
+            tuple(name for name, is_steady in self.decided.items() if is_steady),
+            self.calm,
         )
 
     def pipeline(self, name: str) -> Pipeline | None:
@@ -206,7 +222,6 @@ class _Step:
     def run_all(self, names: Iterable[str], anomalies: dict[str, tuple[Anomaly, ...]]) -> None:
         for name in dict.fromkeys(names):
             if self.pipeline(name) is not None:
-                self.decided[name] = None
                 self.run(name, anomalies.get(name, ()))
 
     def fold_input(self, name: str, event: Event) -> tuple[Anomaly, ...]:
@@ -241,10 +256,16 @@ class _Step:
 
     def run(self, name: str, anomalies: tuple[Anomaly, ...]) -> None:
         """Run all policies on one pipeline. What raises is left out, and the others decide once more without it."""
+        view = self.view(name)
+        if not anomalies and not view.pipeline.is_busy and view.wish is None:
+            self.decided[name] = False
+            return
         failed: list[tuple[str, Exception]] = []
         kept = (self.account, self.changed.get(name), len(self.events), len(self.commands))
+        before = self.calm[name] if name in self.calm else self.calm_before.get(name)
         while True:
             skipped = [one for one, _ in failed]
+            self.since = CHANGED if failed else calms.since(before, view)
             self.report(name, anomalies)
             for one, error in failed:
                 self.fail(name, one, error)
@@ -255,12 +276,22 @@ class _Step:
                 self.running = "invariants"
                 if self.running not in skipped:
                     self.check(name)
+                self.note(name, is_quiet=len(self.events) == kept[2] and not failed)
                 return
             except Exception as error:  # Isolation: whatever a policy does wrong, the others stand.
                 if self.running in ("", *skipped):
                     raise
                 failed.append((self.running, error))
                 self.restore(name, kept)
+
+    def note(self, name: str, *, is_quiet: bool) -> None:
+        """Remember whether the pipeline is calm now. What was not asked would have been as silent as what was."""
+        is_steady = self.since != CHANGED
+        self.decided[name] = is_steady and self.decided.get(name, True)
+        if self.since != calms.SAME:
+            view = self.view(name)
+            is_calm = is_steady or (is_quiet and view.wish is None and calms.is_calm(view))
+            self.calm[name] = Calm(view.account, view.pipeline) if is_calm else None
 
     def restore(self, name: str, kept: tuple[Account, Pipeline | None, int, int]) -> None:
         self.account = kept[0]
@@ -312,7 +343,7 @@ class _Step:
         wanted: list[tuple[int, str, Event]] = []
         enabled = self.account.settings.policies.enabled
         for policy in CLOSERS:
-            if policy.name in enabled and policy.name not in skipped:
+            if policy.asked & self.since and policy.name in enabled and policy.name not in skipped:
                 self.running = policy.name
                 wanted += [(policy.priority, policy.name, decision) for decision in policy.decide(view)]
         for decision in arbitrate(wanted) if wanted else ():
@@ -325,7 +356,7 @@ class _Step:
             return
         enabled = self.account.settings.policies.enabled
         for policy in OWNERS:
-            if policy.name in enabled and policy.name not in skipped:
+            if policy.asked & self.since and policy.name in enabled and policy.name not in skipped:
                 self.running = policy.name
                 made = list(policy.decide(view))
                 for decision in made:
@@ -334,6 +365,8 @@ class _Step:
                     view = self.view(name)
 
     def check(self, name: str) -> None:
+        if self.since != CHANGED:
+            return
         view = self.view(name)
         if view.pipeline.open_trades:
             for decision in invariants.check(view):
@@ -343,36 +376,15 @@ class _Step:
         """Give a decision its place and ids, fold it, and read its command."""
         if isinstance(decision, decisions.KillLevelRaised):
             name = None
+        self.since = CHANGED
         seq = self.account.seq + 1
-        decision = self.identified(decision, seq)
+        decision = outgoing.identified(decision, self.account, seq)
         self.events.append(Recorded(seq, decision, name))
         if name is not None:
             pipeline = self.pipeline(name)
             assert pipeline is not None
             self.changed[name] = fold(pipeline, decision, self.now, seq)[0]
         self.account = fold_account(self.account, decision, self.now, seq)
-        command = command_of(decision, seq, self.pipeline(name) if name is not None else None)
+        command = outgoing.command_of(decision, seq, self.pipeline(name) if name is not None else None)
         if command is not None:
             self.commands.append(command)
-
-    def identified(self, decision: Event, seq: int) -> Event:
-        account = self.account
-        if isinstance(decision, decisions.OrderPlaced):
-            own = commands.order_id(account.log_id, account.account, account.epoch, seq)
-            return replace(decision, client_order_id=own)
-        if isinstance(decision, decisions.ReplaceRequested | decisions.CancelRequested):
-            return replace(
-                decision, wire_id=commands.order_id(account.log_id, account.account, account.epoch, seq)
-            )
-        return decision
-
-
-def _settled(before: Pipeline | None, after: Pipeline) -> Iterator[Any]:
-    """Requests that were unanswered before the step and are not any more."""
-    if before is None or before.orders is after.orders:
-        return
-    for own, old in before.orders.items():
-        if old.pending:
-            new = after.orders.get(own)
-            left = {pending.seq for pending in new.pending} if new is not None else set()
-            yield from (pending for pending in old.pending if pending.seq not in left)

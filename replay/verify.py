@@ -18,7 +18,7 @@ from eventlog.errors import LogCorrupt
 from eventlog.log import EventLog
 from oms.book import Book
 from oms.errors import ConfigError
-from oms.events.base import Event, Stamped, UnknownEvent
+from oms.events.base import Stamped, UnknownEvent
 from oms.events.clock import ClockAdvanced
 from oms.events.operator import ConfigActivated
 from oms.events.session import WriterStarted
@@ -177,7 +177,7 @@ class LazyBook(Book):
             self.deadlines.put(name, next_due(account, pipeline, account.now))
         self._late.clear()
 
-    def _schedule(self, name: str, _event: Event) -> None:
+    def _schedule(self, name: str, *, is_steady: bool) -> None:  # noqa: ARG002 - later is as good
         self._late[name] = (self.account, self.pipelines[name])
 
 

@@ -2,12 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from oms.errors import UsageProblem
-from tests import requirements
+from tests import asked_twice, requirements
 from tests.requirements import is_known
 
 MOST_REQUIREMENTS = 3
@@ -25,6 +26,13 @@ for _name in [name for name in os.environ if name.startswith("OMS__")]:
 # Started in the background by a shell, the run inherits an ignored interrupt, and so would every child of a test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _steps_are_decided_twice() -> Iterator[None]:
+    """No step of any test may depend on which policies a calm pipeline left out."""
+    with asked_twice.compared():
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,9 +1,26 @@
 """Decisions that are commands: what leaves the process, read off the logged decision and the order it concerns."""
 
-from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder, order_id
 from oms.events import decisions
 from oms.events.base import Event
+from oms.state.account import Account
+from oms.state.order import Pending
 from oms.state.pipeline import Pipeline
+
+
+def identified(decision: Event, account: Account, seq: int) -> Event:
+    """The decision with the wire id that follows from its place in the log, if it has one."""
+    if isinstance(decision, decisions.OrderPlaced):
+        return replace(
+            decision, client_order_id=order_id(account.log_id, account.account, account.epoch, seq)
+        )
+    if isinstance(decision, decisions.ReplaceRequested | decisions.CancelRequested):
+        return replace(decision, wire_id=order_id(account.log_id, account.account, account.epoch, seq))
+    return decision
 
 
 def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command | None:
@@ -56,3 +73,14 @@ def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command 
             seq=seq, instrument=decision.instrument, client_order_id=decision.wire_id, reason=decision.reason
         )
     return None
+
+
+def settled(before: Pipeline | None, after: Pipeline) -> Iterator[Pending]:
+    """Requests that were unanswered before the step and are not any more."""
+    if before is None or before.orders is after.orders:
+        return
+    for own, old in before.orders.items():
+        if old.pending:
+            new = after.orders.get(own)
+            left = {pending.seq for pending in new.pending} if new is not None else set()
+            yield from (pending for pending in old.pending if pending.seq not in left)

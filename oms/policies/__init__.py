@@ -1,5 +1,5 @@
 """The policies, in the order in which they run. A policy is one module: NAME, VERSION, PRIORITY, SCOPE, `decide`,
-and where it has them `next_due` and `levels`. The table holds the order; nothing else does.
+and where it has them `next_due`, `levels` and `ASKED`. The table holds the order; nothing else does.
 
 Closers only say that a trade should be closed and why; owners keep the orders of their role as they should be.
 """
@@ -28,6 +28,7 @@ from oms.policies import (
     strategy_exit,
     targets,
 )
+from oms.state.calm import ALWAYS
 from oms.state.view import View
 from oms.values import Micros
 
@@ -37,6 +38,7 @@ class Policy(Struct, frozen=True):
 
     `next_due` yields every time at which `decide` may say something new without a further event; what lies in the
     past when the policies have just run says nothing. All times follow from the state, never from `view.now`.
+    `asked` says what must have come up since the pipeline was calm (`oms/state/calm.py`) before `decide` is asked.
     """
 
     name: str
@@ -44,11 +46,13 @@ class Policy(Struct, frozen=True):
     priority: int
     decide: Callable[[View], Iterator[Event]]
     next_due: Callable[[View], Iterator[Micros]] | None = None
+    asked: int = ALWAYS
 
 
 def _row(module: ModuleType) -> Policy:
     due = getattr(module, "next_due", None)
-    return Policy(module.NAME, module.VERSION, module.PRIORITY, module.decide, due)
+    asked = getattr(module, "ASKED", ALWAYS)
+    return Policy(module.NAME, module.VERSION, module.PRIORITY, module.decide, due, asked)
 
 
 CLOSERS: Final = tuple(

@@ -9,6 +9,7 @@ from typing import Final
 
 from oms.events.base import Event
 from oms.events.decisions import AlertCleared, TradeClosed
+from oms.state.calm import CHANGED
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import ZERO, rounded
@@ -17,6 +18,7 @@ NAME: Final = "bracket"
 VERSION: Final = 2
 PRIORITY: Final = 20
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 
 def decide(view: View) -> Iterator[Event]:

@@ -13,6 +13,7 @@ from oms.events.base import Event
 from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
 from oms.execution import orders, repricing, retries
 from oms.execution.market_orders import exit_at_market, terms, turn_to_market
+from oms.state.calm import CHANGED
 from oms.state.order import Order, PendingKind
 from oms.state.pipeline import STOP_TYPES
 from oms.state.trade import PLANNED, Close, Trade
@@ -33,6 +34,7 @@ NAME: Final = "exit"
 VERSION: Final = 1
 PRIORITY: Final = 15
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 REFUSED: Final = "exit_refused"
 OVERLAP: Final = "exit_overlap"

@@ -19,6 +19,7 @@ from oms.events.decisions import (
 )
 from oms.execution.guards import WIDE, breach, is_narrow, is_through, quality
 from oms.execution.orders import exit_side
+from oms.state.calm import CHANGED
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Guard, Trade
 from oms.state.view import View
@@ -28,6 +29,7 @@ NAME: Final = "guard_stop"
 VERSION: Final = 1
 PRIORITY: Final = 11
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 
 def decide(view: View) -> Iterator[Event]:

@@ -8,6 +8,7 @@ from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import AlertCleared, Alerted, CloseRequested, KillLevelRaised
 from oms.execution import retries
+from oms.state.calm import CHANGED
 from oms.state.order import Order
 from oms.state.protection import Protection, protection
 from oms.state.trade import Trade
@@ -18,6 +19,7 @@ NAME: Final = "protection"
 VERSION: Final = 1
 PRIORITY: Final = 5
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 FLATTEN: Final = 3
 

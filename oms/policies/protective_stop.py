@@ -13,6 +13,7 @@ from oms.events.base import Event
 from oms.events.decisions import AlertCleared, CloseRequested, GuardArmed, GuardDisarmed, StopMoved
 from oms.execution import orders, retries
 from oms.execution.guards import WIDE, breach, is_through
+from oms.state.calm import CHANGED, EXCURSION
 from oms.state.order import Order
 from oms.state.pipeline import confirmed_stop_quantity
 from oms.state.trade import Trade
@@ -35,6 +36,7 @@ NAME: Final = "protective_stop"
 VERSION: Final = 1
 PRIORITY: Final = 30
 SCOPE: Final = "pipeline"
+ASKED: Final = EXCURSION | CHANGED
 
 
 def decide(view: View) -> Iterator[Event]:

@@ -11,6 +11,7 @@ from oms.events.base import Event
 from oms.events.broker import BrokerSnapshotReported
 from oms.events.decisions import Alerted, CloseRequested, PolicyNoted
 from oms.execution import orders
+from oms.state.calm import CHANGED
 from oms.state.order import Order, Pending
 from oms.state.trade import Trade
 from oms.state.view import View
@@ -20,6 +21,7 @@ NAME: Final = "reconciliation"
 VERSION: Final = 1
 PRIORITY: Final = 8
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 MISMATCH: Final = "position_mismatch"
 _DOUBLINGS: Final = 4

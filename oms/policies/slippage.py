@@ -21,6 +21,7 @@ from oms.events.slippage import (
     SlippageMeasured,
 )
 from oms.execution.ladder import first_target
+from oms.state.calm import CHANGED
 from oms.state.order import Execution, Order
 from oms.state.slippage import REDUCE, WARN
 from oms.state.trade import Trade
@@ -40,6 +41,7 @@ NAME: Final = "slippage"
 VERSION: Final = 1
 PRIORITY: Final = 60
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 PLACES: Final = 10
 DESTROYED: Final = "SLIPPAGE"

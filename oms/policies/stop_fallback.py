@@ -9,6 +9,7 @@ from typing import Final
 from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import CloseRequested
+from oms.state.calm import CHANGED
 from oms.state.order import Order
 from oms.state.trade import Trade
 from oms.state.view import View
@@ -18,6 +19,7 @@ NAME: Final = "stop_fallback"
 VERSION: Final = 1
 PRIORITY: Final = 11
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 
 def decide(view: View) -> Iterator[Event]:

@@ -13,6 +13,7 @@ from oms.events.strategy import ExhaustionReported
 from oms.execution import orders, retries
 from oms.execution.ladder import rung_price
 from oms.formulas.risk import allocate
+from oms.state.calm import CHANGED
 from oms.state.order import Order
 from oms.state.trade import Trade
 from oms.state.view import View
@@ -32,6 +33,7 @@ NAME: Final = "targets"
 VERSION: Final = 1
 PRIORITY: Final = 40
 SCOPE: Final = "pipeline"
+ASKED: Final = CHANGED
 
 
 def decide(view: View) -> Iterator[Event]:
