@@ -67,6 +67,8 @@ class Book:
         self.account = self._kept
         for name, pipeline, due in reversed(self._undo):
             self.deadlines.put(name, due)
+            # What was calm after an undone step says nothing of the deadline before it.
+            self._calm.pop(name, None)
             if pipeline is None:
                 self.pipelines.pop(name, None)
             else:

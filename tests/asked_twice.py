@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import pytest
+
 from oms import book
 from oms.book import Book
 from oms.events.base import Stamped
@@ -23,11 +25,11 @@ def compared() -> Iterator[None]:
             due = next_due(self.account, self.pipelines[name], self.account.now)
             assert self.deadlines.get(name) == due, f"another deadline of {name} than {due}"
 
-    book.decide, Book._schedule = decide_twice, schedule_twice  # type: ignore[method-assign,assignment]
-    try:
-        yield
-    finally:
-        book.decide, Book._schedule = decide, schedule  # type: ignore[method-assign]
+    patch = pytest.MonkeyPatch()
+    patch.setattr(book, "decide", decide_twice)
+    patch.setattr(Book, "_schedule", schedule_twice)
+    yield
+    patch.undo()
 
 
 def decide_twice(

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from oms.events.base import Event, Stamped
 from oms.policies import POLICIES
 from oms.state.account import Account
 from oms.state.calm import CHANGED, EXCURSION, SAME, is_calm, since
@@ -103,3 +104,29 @@ def test_every_field_of_market_and_account_is_decided_upon() -> None:
     market = WATCHED_MARKET | FREE_MARKET | WITH_STATUS | WITH_SESSION
     assert set(Market.__struct_fields__) == market
     assert set(Account.__struct_fields__) == WATCHED_ACCOUNT | FREE_ACCOUNT
+
+
+def test_a_step_taken_again_after_a_rollback_computes_its_deadline_anew() -> None:
+    """The state after it is equal to the one that was calm, but the deadline is that of before."""
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), ack(Role.STOP), ack(Role.TARGET, 0))
+    answers = []
+    while asked := [one for one in story.pipeline.orders.values() if one.pending]:
+        answer = ack(asked[0].role or Role.TARGET, story.trade.targets.index(asked[0].client_order_id))
+        story.book.rollback()
+        answers.append(Stamped(event=event_of(answer, story), logical_time=story.now))
+        for stamped in answers:
+            story.book.decide(stamped)
+    assert calm_since(story) == SAME
+    due = story.book.next_due()
+    story.book.rollback()
+    assert story.book.next_due() != due
+    for stamped in answers:
+        story.book.decide(stamped)
+    assert story.book.next_due() == due
+
+
+def event_of(answer: Input, story: Story) -> Event:
+    assert callable(answer)
+    event = answer(story)
+    assert event is not None
+    return event
