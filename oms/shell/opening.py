@@ -68,6 +68,7 @@ def open_runner(
 ) -> Runner:
     """Become the writer of an account: fold its log, then log that we started, and the configuration if it changed.
 
+    What was decided in these steps is durable and has not left: `Runner.take_opening`.
     Raises LeaseHeld while another writer lives, and UsageProblem for a policy that this program does not have.
     """
     other = mismatch(settings.policies.enabled)
@@ -85,7 +86,7 @@ def open_runner(
     failpoints.reach("writer.recovered")
     at = max(at, book.account.now)
     runner = Runner(log, head, book, owner=owner_text(), batch_limit=batch_limit)
-    runner.process(
+    runner.open(
         Stamped(event=event, logical_time=at)
         for event in _opening(book, account, settings, trading_day, who, head.epoch)
     )

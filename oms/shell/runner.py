@@ -71,6 +71,7 @@ class Runner:
         self._batch: list[Committed] = []
         self._undone: list[Stamped] = []
         self._owed: list[Command] = []
+        self._opening: list[Command] = []
         self.published = Published(book.account, dict(book.pipelines))
         self.counts: Counter[str] = Counter()
 
@@ -113,6 +114,15 @@ class Runner:
             if self.is_full:
                 released += self.flush()
         return released + self.flush()
+
+    def open(self, inputs: Iterable[Stamped]) -> None:
+        """Step and append what every writer begins with. Its commands wait for `take_opening`."""
+        self._opening += self.process(inputs)
+
+    def take_opening(self) -> list[Command]:
+        """The commands of the opening, in order, once. None has left; they are due when the broker was asked."""
+        taken, self._opening = self._opening, []
+        return taken
 
     def step(self, stamped: Stamped) -> StepResult:
         """Step one input speculatively. Nothing is published or released before `flush`.

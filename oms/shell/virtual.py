@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from eventlog import failpoints
 from oms.brokers.base import Sink
-from oms.commands import Command
+from oms.commands import Command, QueryOrder
 from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, DepthReported, QuoteReported, TradePrinted
@@ -22,7 +22,7 @@ from oms.shell.dispatcher import Dispatcher
 from oms.shell.gate import Gate
 from oms.shell.market_filter import MarketFilter
 from oms.shell.runner import Committed, Runner
-from oms.values import Micros
+from oms.values import MILLISECOND, Micros
 
 _FOR_BROKER = (QuoteReported, TradePrinted, BarClosed, VenueStatusChanged, SessionOpened, InstrumentDefined)
 
@@ -66,6 +66,7 @@ class VirtualTime:
         self._gate.begin(runner.book.account, runner.book.pipelines)
         runner.observe(self._watch)
         self._dispatcher = Dispatcher(broker, self._queue.append, self._gate, runner.renew)
+        self._held = runner.take_opening()
         self.now: Micros = runner.now
 
     def listen(self, listener: Listener) -> None:
@@ -73,17 +74,23 @@ class VirtualTime:
         self._listeners.append(listener)
 
     def connect(self) -> None:
-        """Start order: the log is folded; ask the broker for its books, append the answers, then act."""
+        """Start order: the log is folded; ask the broker for its books, append the answers, then act.
+
+        A broker that does not answer is waited for as long as for any other question (`resolve_timeout`).
+        """
+        settings = self._runner.book.account.settings
+        patience = self.now + settings.protection.resolve_timeout_ms * MILLISECOND
         self._broker.start(self._queue.append, None)
         failpoints.reach("link.started")
-        self._broker.query(self._runner.head.seq)
+        self._broker.query(self._asked_at())
         failpoints.reach("link.asked")
         self._settle(self.now)
         for _ in range(1000):
             due = self._broker.next_due()
-            if due is None or self._runner.book.account.reconciled:
+            if due is None or due > patience or self._runner.book.account.reconciled:
                 break
             self._settle(due)
+        self._release(self._runner.flush())
         failpoints.reach("link.settled")
 
     def forget(self, listener: Listener) -> None:
@@ -199,9 +206,38 @@ class VirtualTime:
         self._gate.kill_level = self._runner.published.account.kill_level
 
     def _release(self, commands: list[Command]) -> None:
+        if self._held:
+            commands = self._with_held(commands)
         if commands:
             self._gate.log_is_away = self._runner.is_away
             self._dispatcher.dispatch(commands, self.now)
+
+    def _asked_at(self) -> int:
+        """The end of the log as far as the broker can know of it: what is held back has not reached it."""
+        return min((one.seq - 1 for one in self._held), default=self._runner.head.seq)
+
+    def _with_held(self, commands: list[Command]) -> list[Command]:
+        """The commands, behind those of the opening once the books were compared (architecture 3, "Start order").
+
+        One whose order is being asked about never leaves: the answer would be about an order still to come. What
+        was settled meanwhile does not leave either; its owner has decided anew.
+        """
+        asked = {self._order_of(one) for one in commands if isinstance(one, QueryOrder)}
+        self._held = [one for one in self._held if self._order_of(one) not in asked and self._is_open(one)]
+        if not self._runner.published.account.reconciled:
+            return commands
+        held, self._held = self._held, []
+        return [*held, *commands]
+
+    def _order_of(self, command: Command) -> str | None:
+        pipeline = self._runner.published.pipelines[command.instrument]
+        order = pipeline.find(command.client_order_id)
+        return order.client_order_id if order is not None else None
+
+    def _is_open(self, command: Command) -> bool:
+        """Whether the request behind a command still waits for its outcome."""
+        order = self._runner.published.pipelines[command.instrument].find(command.client_order_id)
+        return order is not None and any(one.seq == command.seq for one in order.pending)
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:

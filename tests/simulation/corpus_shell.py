@@ -125,7 +125,7 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "a restart does not ask for the books",
         VIRTUAL,
-        "        self._broker.query(self._runner.head.seq)\n",
+        "        self._broker.query(self._asked_at())\n",
         "",
     ),
     wrong(

@@ -1,0 +1,174 @@
+"""What is decided while an account is opened leaves once, after the broker was asked, whatever dies in between."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal, localcontext
+
+import pytest
+
+from eventlog import failpoints
+from eventlog.memory import MemoryLog
+from oms.brokers.simulated import SimulatedBroker
+from oms.brokers.simulated.floor import Settings as BrokerSettings
+from oms.brokers.simulated.script import Misbehave, Reject, When
+from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder
+from oms.config import Settings
+from oms.events.base import Event, Stamped
+from oms.shell.opening import Identity, open_runner
+from oms.shell.virtual import VirtualTime
+from oms.values import CONTEXT, SECOND, ZERO, Micros, Role, Side
+from tests import builders
+from tests.builders import CLOSE, DAY, NAME, OPEN
+
+WHO = Identity(log_id="log", code="code", dependencies="none")
+ACCOUNT = "sim/sim/opening"
+NEXT = builders.settings(gate__messages_per_second=60)
+REFUSED = 5
+LATE = CLOSE - 120 * SECOND
+"""Inside the last minutes, in which the forced close goes to market."""
+
+
+@pytest.fixture(autouse=True)
+def _arithmetic() -> Iterator[None]:
+    with localcontext(CONTEXT):
+        yield
+    failpoints.arm(None)
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing is closed, flushed or told."""
+
+
+class Kill(failpoints.Plan):
+    """Ends this life at a point."""
+
+    def strike(self) -> None:
+        raise Killed
+
+
+class Broker(SimulatedBroker):
+    """Remembers what reached its door. It may refuse stops and the first exits, so that nothing works for a while."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        refused = [When(role=Role.STOP), *(When(role=Role.EXIT, nth=nth) for nth in range(1, REFUSED + 1))]
+        script = tuple(Misbehave(when=one, what=Reject(text="no")) for one in refused)
+        super().__init__(BrokerSettings(seed=1, script=script if refuses else ()))
+        self.sent: list[Command] = []
+        self.tells_books = True
+        self.watch: Callable[[], bool] = lambda: True
+        self.seen: list[bool] = []
+
+    def query(self, asked_at_seq: int) -> None:
+        """Answer, unless it does not."""
+        if self.tells_books:
+            super().query(asked_at_seq)
+
+    def send_at(self, command: Command, now: Micros) -> None:
+        """Note it, and take it."""
+        self.sent.append(command)
+        self.seen.append(self.watch())
+        super().send_at(command, now)
+
+
+class Account:
+    """One account over several lives of its writer, at one broker. It holds 100 when the first life is over."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.log, self.broker = MemoryLog(), Broker(refuses=refuses)
+        self.log.ensure_partitions(DAY, 1)
+        self.open(OPEN, builders.settings())
+        self.feed(builders.instrument(), OPEN)
+        self.feed(builders.session(), OPEN)
+        self.quotes(OPEN, 1)
+        self.time.submit(
+            Stamped(event=builders.entry(), logical_time=OPEN, source="strategy:tests", dedupe_key="1")
+        )
+        self.quotes(OPEN + SECOND, 2)
+        assert self.held == 100
+        self.broker.sent.clear()
+        self.broker.seen.clear()
+
+    def open(self, at: Micros, settings: Settings, *, until: str = "") -> None:
+        """A new life; with `until` it ends where it first reaches that point."""
+        failpoints.arm(Kill(until, 1) if until else None)
+        try:
+            self.runner = open_runner(self.log, ACCOUNT, settings, at=at, trading_day=DAY, who=WHO)
+            self.time = VirtualTime(self.runner, self.broker)
+            self.time.connect()
+        except Killed:
+            assert until
+        else:
+            assert not until, f"{until} was not reached"
+        finally:
+            failpoints.arm(None)
+
+    def feed(self, event: Event, at: Micros) -> None:
+        """Market data at a time."""
+        self.time.feed(Stamped(event=event, logical_time=at, received_at=at))
+
+    def quotes(self, first: Micros, seconds: int) -> None:
+        """A still market."""
+        for at in range(first, first + seconds * SECOND, SECOND):
+            self.feed(builders.quote("99.99", "100.00", at=at), at)
+        self.time.flush()
+
+    @property
+    def held(self) -> Decimal:
+        """The position of the log."""
+        return self.runner.published.pipelines[NAME].position
+
+    @property
+    def sold(self) -> Decimal:
+        """What the broker has sold."""
+        orders = self.broker.orders.values()
+        return sum((one.cumulative for one in orders if one.side is Side.SELL), ZERO)
+
+
+@pytest.mark.parametrize(("refuses", "kinds"), [(False, [CancelOrder, CancelOrder]), (True, [PlaceOrder])])
+def test_what_the_opening_decided_leaves_once_the_books_are_compared(
+    *, refuses: bool, kinds: list[type[Command]]
+) -> None:
+    account = Account(refuses=refuses)
+    account.open(LATE, NEXT)
+    assert [type(one) for one in account.broker.sent] == kinds
+    rows = {row.seq: row for row in account.log.read(ACCOUNT)}
+    assert {rows[rows[one.seq].cause_seq].type for one in account.broker.sent} == {"ConfigActivated"}
+    account.quotes(LATE + SECOND, 5)
+    assert (account.held, account.sold) == (0, 100)
+
+
+def test_nothing_that_was_decided_leaves_before_the_books_are_compared() -> None:
+    account = Account()
+    account.broker.watch = lambda: account.runner.published.account.reconciled
+    account.open(LATE, NEXT)
+    assert account.broker.seen == [True, True]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "writer.started",
+        "link.asked",
+        "replies.taken",
+        "command.claimed",
+        "command.sending",
+        "command.sent",
+        "link.settled",
+    ],
+)
+def test_what_the_opening_decided_leaves_once_whatever_dies(*, point: str, refuses: bool) -> None:
+    account = Account(refuses=refuses)
+    account.open(LATE, NEXT, until=point)
+    account.open(LATE + SECOND, NEXT)
+    account.quotes(LATE + 2 * SECOND, 30)
+    assert (account.held, account.sold, account.broker.positions[NAME]) == (0, 100, 0)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_an_order_that_is_asked_about_before_it_left_does_not_leave(*, refuses: bool) -> None:
+    account = Account(refuses=refuses)
+    account.broker.tells_books = False
+    account.open(LATE, NEXT)
+    assert [one for one in account.broker.sent if not isinstance(one, QueryOrder)] == []
+    account.quotes(LATE + 3 * SECOND, 30)
+    assert (account.held, account.sold, account.broker.positions[NAME]) == (0, 100, 0)
