@@ -10,7 +10,7 @@ import psycopg
 
 from eventlog import failpoints, queries
 from eventlog.chain import genesis
-from eventlog.envelope import shard_of
+from eventlog.envelope import Head, shard_of
 from eventlog.errors import Fenced, LeaseHeld
 from eventlog.processes import is_provably_dead
 
@@ -48,16 +48,21 @@ def refuse_held(account: str, holder: str, owner: str, runs: str | None) -> None
         )
 
 
-def renew(connection: Connection, account: str, owner: str, ttl_s: float) -> None:
-    """Prolong the lease. Raises Fenced when somebody else has it."""
+def renew(connection: Connection, head: Head, ttl_s: float) -> None:
+    """Prolong the lease of this epoch. Raises Fenced when a later one has it, be it the same owner's."""
     failpoints.reach("lease.renewing")
-    done = connection.execute(queries.RENEW_LEASE, (ttl_s, shard_of(account), account, owner))
-    if done.rowcount == 0:
-        raise Fenced(f"{owner} no longer holds the lease of account {account}")
+    values = (ttl_s, shard_of(head.account), head.account, head.epoch)
+    if connection.execute(queries.RENEW_LEASE, values).rowcount == 0:
+        raise lost(head)
     failpoints.reach("lease.renewed")
 
 
-def release(connection: Connection, account: str, owner: str) -> None:
-    """Give the lease back, if it is still ours."""
-    connection.execute(queries.RELEASE_LEASE, (FREE, shard_of(account), account, owner))
+def release(connection: Connection, head: Head) -> None:
+    """Give the lease back, if it is still that of this epoch."""
+    connection.execute(queries.RELEASE_LEASE, (FREE, shard_of(head.account), head.account, head.epoch))
     failpoints.reach("lease.released")
+
+
+def lost(head: Head) -> Fenced:
+    """What a writer is told whose lease has gone to another epoch, or was given back."""
+    return Fenced(f"epoch {head.epoch} no longer holds the lease of account {head.account}")

@@ -41,11 +41,11 @@ class EventLog(Protocol):
         Raises LeaseHeld while another live owner holds the account's shard for it.
         """
 
-    def renew(self, account: str, owner: str) -> None:
-        """Prolong the lease. Raises Fenced when it was lost."""
+    def renew(self, head: Head) -> None:
+        """Prolong the lease of the head's epoch. Raises Fenced when it was lost to a later one, or given back."""
 
-    def release(self, account: str, owner: str) -> None:
-        """Give the lease back; a later writer needs no waiting."""
+    def release(self, head: Head) -> None:
+        """Give the lease of the head's epoch back; a later writer needs no waiting. Of a later epoch: no effect."""
 
     def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
         """Make room for the months from that of `first_day` on; return the partitions created.

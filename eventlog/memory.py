@@ -75,19 +75,19 @@ class MemoryLog:
             found.owner, found.expires_at = owner, self._clock() + self._lease_ttl_s
             return found.head
 
-    def renew(self, account: str, owner: str) -> None:
-        """Prolong the lease. Raises Fenced when it was lost."""
+    def renew(self, head: Head) -> None:
+        """Prolong the lease of the head's epoch. Raises Fenced when it was lost."""
         with self._lock:
-            found = self._open().get(account)
-            if found is None or found.owner != owner:
-                raise Fenced(f"{owner} no longer holds the lease of account {account}")
+            found = self._open().get(head.account)
+            if found is None or found.head.epoch != head.epoch or found.owner == lease.FREE:
+                raise lease.lost(head)
             found.expires_at = self._clock() + self._lease_ttl_s
 
-    def release(self, account: str, owner: str) -> None:
-        """Give the lease back, if it is still ours."""
+    def release(self, head: Head) -> None:
+        """Give the lease back, if it is still that of the head's epoch."""
         with self._lock:
-            found = self._open().get(account)
-            if found is not None and found.owner == owner:
+            found = self._open().get(head.account)
+            if found is not None and found.head.epoch == head.epoch:
                 found.owner = lease.FREE
 
     def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:

@@ -140,13 +140,13 @@ class PostgresLog:
             self._repeatable(account, lambda c: lease.acquire(c, account, owner, self._lease_ttl_s))
         )
 
-    def renew(self, account: str, owner: str) -> None:
-        """Prolong the lease. Raises Fenced when it was lost."""
-        self._repeatable(account, lambda c: lease.renew(c, account, owner, self._lease_ttl_s))
+    def renew(self, head: Head) -> None:
+        """Prolong the lease of the head's epoch. Raises Fenced when it was lost."""
+        self._repeatable(head.account, lambda c: lease.renew(c, head, self._lease_ttl_s))
 
-    def release(self, account: str, owner: str) -> None:
-        """Give the lease back, if it is still ours."""
-        self._repeatable(account, lambda c: lease.release(c, account, owner))
+    def release(self, head: Head) -> None:
+        """Give the lease back, if it is still that of the head's epoch."""
+        self._repeatable(head.account, lambda c: lease.release(c, head))
 
     def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
         """Make room for the months from that of `first_day` on; return the partitions created."""

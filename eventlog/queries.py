@@ -96,12 +96,13 @@ UPDATE oms.account_lease SET owner = %s, epoch = %s, expires_at = now() + %s * i
 WHERE shard = %s AND account = %s
 """
 
+# The epoch names one reign: an owner may have had several, and a lease that was given back has none.
 RENEW_LEASE = """
 UPDATE oms.account_lease SET expires_at = now() + %s * interval '1 second'
-WHERE shard = %s AND account = %s AND owner = %s
+WHERE shard = %s AND account = %s AND epoch = %s AND owner <> ''
 """
 
 RELEASE_LEASE = """
 UPDATE oms.account_lease SET owner = %s, expires_at = now()
-WHERE shard = %s AND account = %s AND owner = %s
+WHERE shard = %s AND account = %s AND epoch = %s
 """

@@ -186,13 +186,13 @@ class LogFile:
         """Raise ReadOnly."""
         self._read_only(account, owner)
 
-    def renew(self, account: str, owner: str) -> None:
+    def renew(self, head: Head) -> None:
         """Raise ReadOnly."""
-        self._read_only(account, owner)
+        self._read_only(head.account)
 
-    def release(self, account: str, owner: str) -> None:
+    def release(self, head: Head) -> None:
         """Raise ReadOnly."""
-        self._read_only(account, owner)
+        self._read_only(head.account)
 
     def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
         """Raise ReadOnly."""

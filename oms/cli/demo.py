@@ -16,7 +16,6 @@ import typer
 from eventlog.envelope import Head
 from eventlog.errors import LeaseHeld
 from eventlog.log import EventLog
-from eventlog.processes import owner_text
 from oms.brokers.simulated import Settings as BrokerSettings
 from oms.brokers.simulated.remote import RemoteSimulatedBroker, spawn
 from oms.cli import demo_tape, proof, report
@@ -55,7 +54,7 @@ def demo(context: typer.Context) -> int:
         runner, resumed = _writer(output, log)
         with _broker(output, runner) as broker:
             digest_live = _run(output, runner, broker, _logged(log, runner) if resumed else None)
-        log.release(runner.head.account, owner_text())
+        log.release(runner.head)
         return _prove(output, log, runner.head.account, digest_live, started)
 
 

@@ -18,7 +18,6 @@ from eventlog import embedded
 from eventlog.log import EventLog
 from eventlog.memory import MemoryLog
 from eventlog.postgres import PostgresLog
-from eventlog.processes import owner_text
 from eventlog.schema import upgrade
 from oms.brokers.simulated import SimulatedBroker
 from oms.config import Settings
@@ -72,10 +71,9 @@ class Strategy(Protocol):
 class Oms:
     """One account's order management. Use `Oms.open(...)` as a context manager."""
 
-    def __init__(self, log: EventLog, runner: Runner, broker: VirtualBroker, owner: str) -> None:
+    def __init__(self, log: EventLog, runner: Runner, broker: VirtualBroker) -> None:
         self._log = log
         self._runner = runner
-        self._owner = owner
         self._place: Path | None = None
         self._time = VirtualTime(runner, broker)
         self._calls: list[tuple[Callable[[Recorded], None], str]] = []
@@ -126,7 +124,7 @@ class Oms:
                 who=identity,
                 batch_limit=batch_limit,
             )
-            oms = cls(log, runner, broker or SimulatedBroker(), owner_text())
+            oms = cls(log, runner, broker or SimulatedBroker())
             oms._place = place
             stack.callback(oms.close)
             oms._time.connect()
@@ -274,7 +272,7 @@ class Oms:
         if self._control is not None:
             self._control.close()
             self._control = None
-        self._log.release(self._runner.head.account, self._owner)
+        self._log.release(self._runner.head)
         if self._failure is not None:
             raise self._failure
 

@@ -115,12 +115,12 @@ class JournaledLog:
             self._leave(str(failure))
             return self._keep(head, steps)
 
-    def renew(self, account: str, owner: str) -> None:
+    def renew(self, head: Head) -> None:
         """Prolong the lease where that is possible. Raises Fenced when it was lost."""
         if self.is_away:
             return
         try:
-            self._log.renew(account, owner)
+            self._log.renew(head)
         except DatabaseAway as failure:
             if not self._is_armed:
                 raise
@@ -248,12 +248,12 @@ class JournaledLog:
         """The head of one account, or None if the account has no log."""
         return self._log.head(account)
 
-    def release(self, account: str, owner: str) -> None:
+    def release(self, head: Head) -> None:
         """Give the lease back. What is still in the journal stays there for the next writer."""
         if not self.catch_up():
             return
         try:
-            self._log.release(account, owner)
+            self._log.release(head)
         except DatabaseAway:
             # The lease ends by itself.
             if not self._is_armed:

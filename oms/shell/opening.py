@@ -85,7 +85,7 @@ def open_runner(
     book = recover(log, account) if head.seq else Book()
     failpoints.reach("writer.recovered")
     at = max(at, book.account.now)
-    runner = Runner(log, head, book, owner=owner_text(), batch_limit=batch_limit)
+    runner = Runner(log, head, book, batch_limit=batch_limit)
     runner.open(
         Stamped(event=event, logical_time=at)
         for event in _opening(book, account, settings, trading_day, who, head.epoch)

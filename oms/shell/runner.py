@@ -58,13 +58,10 @@ class Runner:
     Raises what the log raises; then nothing of the batch was published.
     """
 
-    def __init__(
-        self, log: EventLog, head: Head, book: Book, *, owner: str = "", batch_limit: int = BATCH_LIMIT
-    ) -> None:
+    def __init__(self, log: EventLog, head: Head, book: Book, *, batch_limit: int = BATCH_LIMIT) -> None:
         self._log = log
         self._head = head
         self._book = book
-        self._owner = owner
         self._renewed = time.monotonic()
         self._batch_limit = batch_limit
         self._observers: list[Observer] = []
@@ -186,9 +183,9 @@ class Runner:
 
     def renew(self) -> None:
         """Keep the lease; a third of its life is early enough. Raises Fenced when it was lost."""
-        if self._owner and time.monotonic() - self._renewed >= RENEWAL_SECONDS:
+        if time.monotonic() - self._renewed >= RENEWAL_SECONDS:
             self._renewed = time.monotonic()
-            self._log.renew(self._head.account, self._owner)
+            self._log.renew(self._head)
 
     def _on_time(self, stamped: Stamped) -> Stamped:
         """Logical time never goes back, whatever an input says of itself."""

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from eventlog.canon import canonical
 from eventlog.chain import genesis
@@ -188,12 +189,28 @@ def test_live_lease_names_its_owner(opened: Open, log: EventLog, account: str) -
 
 
 def test_released_lease_is_free_at_once(opened: Open, log: EventLog, account: str) -> None:
-    log.acquire(account, "first")
-    log.release(account, "second")
+    head = log.acquire(account, "first")
     with pytest.raises(LeaseHeld):
         log.acquire(account, "second")
-    log.release(account, "first")
+    log.release(head)
     assert opened().acquire(account, "second").epoch == 2
+
+
+def test_lease_belongs_to_the_epoch_not_to_the_owner(log: EventLog, account: str) -> None:
+    old, new = log.acquire(account, "me"), log.acquire(account, "me")
+    with pytest.raises(Fenced):
+        log.renew(old)
+    log.release(old)
+    with pytest.raises(LeaseHeld):
+        log.acquire(account, "another")
+    log.renew(new)
+
+
+def test_lease_that_was_given_back_is_not_renewed(log: EventLog, account: str) -> None:
+    head = log.acquire(account, "me")
+    log.release(head)
+    with pytest.raises(Fenced):
+        log.renew(head)
 
 
 def test_owner_may_acquire_again(log: EventLog, account: str) -> None:
@@ -202,13 +219,13 @@ def test_owner_may_acquire_again(log: EventLog, account: str) -> None:
 
 def test_renewing_a_lost_lease_is_fenced(opened: Open, log: EventLog, account: str) -> None:
     old = opened(lease_ttl_s=0.0)
-    old.acquire(account, "old")
-    old.renew(account, "old")
+    head = old.acquire(account, "old")
+    old.renew(head)
     log.acquire(account, "new")
     with pytest.raises(Fenced):
-        old.renew(account, "old")
+        old.renew(head)
     with pytest.raises(Fenced):
-        log.renew("no/such/account", "new")
+        log.renew(replace(head, account="no/such/account"))
 
 
 def test_dead_owner_on_this_machine_loses_at_once(log: EventLog, account: str) -> None:

@@ -170,7 +170,7 @@ def clock_steps(found: Server) -> str:
         admin.execute(move, ("-1 day", account))
         taken = other.acquire(account, "another")
         _refused(Fenced, lambda: log.append(head, [_step(head)]), "")
-        _refused(Fenced, lambda: log.renew(account, OWNER), "")
+        _refused(Fenced, lambda: log.renew(head), "")
         taken = other.append(taken, [_step(taken)])
         admin.execute(move, ("1 day", account))
         _refused(LeaseHeld, lambda: log.acquire(account, OWNER), "")

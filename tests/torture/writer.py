@@ -17,7 +17,6 @@ from msgspec import Struct
 from eventlog import failpoints, schema
 from eventlog.envelope import Head, Snapshot
 from eventlog.postgres import PostgresLog
-from eventlog.processes import owner_text
 from oms.brokers.simulated.remote import RemoteSimulatedBroker
 from oms.config import Settings
 from oms.events.base import Stamped
@@ -82,7 +81,7 @@ def run(desk: Desk, plan: failpoints.Plan | None) -> int:
         writer = open_runner(log, desk.account, Settings(), at=at, trading_day=DAY, who=identity(desk))
         note = Notes(Path(desk.notes), writer)
         _trade(log, writer, broker)
-        log.release(desk.account, owner_text())
+        log.release(writer.head)
         state = writer.published
         note.finish(digest(state.account, state.pipelines), plan)
     return 0

@@ -8,7 +8,6 @@ from decimal import Decimal, localcontext
 
 from eventlog.log import EventLog
 from eventlog.memory import MemoryLog
-from eventlog.processes import owner_text
 from oms.brokers.simulated import Script, SimulatedBroker
 from oms.brokers.simulated import Settings as BrokerSettings
 from oms.calendar import session
@@ -84,7 +83,7 @@ class TradingDay:
         """Stop and start again; what the old writer had in hand is durable."""
         self.clock.flush()
         self.broker.stop()
-        self.log.release(self.account, owner_text())
+        self.log.release(self.runner.head)
         self.restarts += 1
         self.start(day)
 

@@ -32,9 +32,9 @@ class AwayLog(MemoryLog):
         self._refuse_while_away()
         return super().head(account)
 
-    def renew(self, account: str, owner: str) -> None:
+    def renew(self, head: Head) -> None:
         self._refuse_while_away()
-        super().renew(account, owner)
+        super().renew(head)
 
     def inbox(self, account: str, source: str, dedupe_key: str) -> tuple[int, bytes] | None:
         self._refuse_while_away()

@@ -132,11 +132,11 @@ def test_two_strategies_may_use_the_same_intent_id():
 class AwayAtTheRenewal(MemoryLog):
     away = False
 
-    def renew(self, account, owner):
+    def renew(self, head):
         if self.away:
             self.away = False
             raise DatabaseAway
-        return super().renew(account, owner)
+        return super().renew(head)
 
 
 def test_a_failed_renewal_loses_no_input(monkeypatch):
