@@ -6,8 +6,9 @@ from eventlog.errors import DatabaseAway, DuplicateKey, LogCorrupt, LogError, Mi
 
 # Serialisation failure, deadlock, cancelled by a timeout, lock not available: nothing was stored, try again.
 TRANSIENT = {"40001", "40P01", "57014", "55P03"}
-# The server forgot a prepared statement, as connection poolers make it.
+# A connection pooler gave us another session: it lacks a statement that we prepared, or has one of that name.
 FORGOTTEN = "26000"
+PREPARED_ALREADY = "42P05"
 # Connection exceptions, and the server ends, crashes, starts or is full.
 _AWAY_CLASSES = ("08", "53")
 _AWAY_STATES = {"57P01", "57P02", "57P03", "57P04", "57P05", "25006"}

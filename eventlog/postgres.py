@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from hashlib import sha256
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -15,7 +16,7 @@ from eventlog import failpoints, lease, queries, reading
 from eventlog.batch import Batch, prepare, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
-from eventlog.failures import FORGOTTEN, TRANSIENT, is_away, translated
+from eventlog.failures import FORGOTTEN, PREPARED_ALREADY, TRANSIENT, is_away, translated
 from eventlog.reading import Stored
 from eventlog.schema import check_revision, ensure_partitions
 from eventlog.statements import Shape, append_parameters, append_sql, shape_of
@@ -100,11 +101,15 @@ class PostgresLog:
                 try:
                     return work(self._usable())
                 except psycopg.Error as error:
+                    pooled = error.sqlstate in (FORGOTTEN, PREPARED_ALREADY)
                     last = attempt == TRANSIENT_ATTEMPTS - 1
-                    if last or not (is_away(error) or error.sqlstate in TRANSIENT):
+                    if last or not (is_away(error) or pooled or error.sqlstate in TRANSIENT):
                         raise translated(error, account) from error
                     if is_away(error):
                         self._connection.close()
+                    if pooled:
+                        # The driver numbers its statements, so another session may know its names as others.
+                        self._connection.prepare_threshold = None
             raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _rows(self, account: str, query: str, values: Sequence[object]) -> list[Any]:
@@ -205,10 +210,14 @@ class PostgresLog:
     def _prepare(self, wire: pq.abc.PGconn, shape: Shape) -> bytes:
         name = self._prepared.get(shape)
         if name is None:
-            name = f"append{len(self._prepared)}".encode()
-            result = wire.prepare(name, append_sql(shape).encode())
+            text = append_sql(shape).encode()
+            # A name says what it stands for: whoever prepared it in this session, it is the same statement.
+            name = b"append_" + sha256(text).hexdigest()[:32].encode()
+            result = wire.prepare(name, text)
             if result.status != pq.ExecStatus.COMMAND_OK:
-                raise _failure(wire, result)
+                failure = _failure(wire, result)
+                if failure.sqlstate != PREPARED_ALREADY:
+                    raise failure
             self._prepared[shape] = name
         return name
 

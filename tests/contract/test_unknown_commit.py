@@ -164,6 +164,49 @@ def test_forgotten_statement_is_prepared_again(log: PostgresLog, account: str) -
     assert log.append(head, [step(3, decisions=1, key="second")]).seq == 4
 
 
+def test_statements_of_which_some_are_forgotten(log: PostgresLog, account: str) -> None:
+    head = warm(log, account)
+    head = log.append(head, [step(3)])
+    first = next(iter(log._prepared.values()))
+    log._connection.execute(b"DEALLOCATE " + first)
+    head = log.append(head, [step(4, decisions=1, key="second")])
+    assert log.append(head, [step(6)]).seq == 6
+
+
+def test_statement_that_another_client_of_the_session_prepared(log: PostgresLog, account: str) -> None:
+    head = warm(log, account)
+    log._prepared = {}
+    assert log.append(head, [step(3, decisions=1, key="second")]).seq == 4
+
+
+def test_names_of_statements_are_those_of_their_texts(direct: PostgresLog, account: str) -> None:
+    head = direct.append(direct.acquire(account, "me"), [step(1)])
+    direct.append(head, [step(2, decisions=1, key="k")])
+    names = dict(direct._prepared)
+    assert len(set(names.values())) == len(names) >= 2
+    direct._prepared = {}
+    direct._connection.execute("DEALLOCATE ALL")
+    direct.append(direct.append(direct.acquire(account, "me"), [step(4, decisions=1, key="l")]), [step(6)])
+    assert dict(direct._prepared) == names, "in whatever order they were prepared"
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_reading_survives_a_session_that_is_not_its_own(
+    log: PostgresLog, account: str, *, theirs: bool
+) -> None:
+    head = warm(log, account)
+    for _ in range(2):
+        assert log.head(account) == head
+        # Past psycopg, as a pooler gives the client another session.
+        wire = log._connection.pgconn
+        wire.exec_(b"DEALLOCATE ALL")
+        if theirs:
+            for number in range(20):
+                wire.exec_(b"PREPARE _pg3_%d AS SELECT 1" % number)
+        assert rows(log, account) == [1, 2]
+        assert log.inbox(account, "broker", "first") is not None
+
+
 @pytest.mark.parametrize("count", [1, 30])
 def test_held_head_is_given_up_after_a_bound(
     direct: PostgresLog, conninfo: str, account: str, count: int
