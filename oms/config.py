@@ -47,6 +47,7 @@ OFF: Final[Mapping[str, Any]] = MappingProxyType(
         "depth.use": "off",
         **{f"pre_market.{name}": value for name, value in entries.PreMarket(mode="off")},
         **{f"add_on.{name}": value for name, value in entries.AddOn(condition="off")},
+        **{f"monitor.{name}": value for name, value in sections.Monitor(on_critical="off")},
     }
 )
 """Dotted setting -> what a logged configuration that lacks it means: off. One row per setting added later."""
@@ -67,6 +68,7 @@ class Settings(sections.Section):
     trail: sections.Trail = Field(default_factory=sections.Trail)
     mfe_lock: sections.MfeLock = Field(default_factory=sections.MfeLock)
     runner: sections.Runner = Field(default_factory=sections.Runner)
+    monitor: sections.Monitor = Field(default_factory=sections.Monitor)
     targets: sections.Targets = Field(default_factory=sections.Targets)
     exit: sections.Exit = Field(default_factory=sections.Exit)
     forced_close: sections.ForcedClose = Field(default_factory=sections.ForcedClose)

@@ -231,6 +231,13 @@ def _ladder(*rungs: tuple[Literal["1R", "2R", "3R", "KEY_LEVEL", "RUNNER"], str]
     return tuple(Rung(trigger=trigger, pct=Decimal(pct)) for trigger, pct in rungs)
 
 
+class Monitor(Section):
+    """What a CRITICAL report of a monitor does to stops: the trail with this factor at once, or nothing. OD-079."""
+
+    on_critical: Literal["off", "tighten"] = "tighten"
+    tighten_atr_factor: PositiveFactor = Decimal("1.0")
+
+
 class Targets(Section):
     """Scaling out. Which ladder is fixed from intended quantity x ideal price. OD-043..054, C-12."""
 

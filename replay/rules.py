@@ -147,6 +147,7 @@ CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "atr_trail": ("trail.activate_r", "trail.atr_factor", "trail.atr_length"),
     "slippage": ("slippage.single_pct",),
     "runner": ("runner.buffer_ticks", "runner.ema_length"),
+    "monitor": ("monitor.on_critical", "monitor.tighten_atr_factor"),
 }
 """Stop candidate -> dotted settings."""
 

@@ -23,8 +23,8 @@ from oms.events.session import (
     VenueStatusChanged,
     WriterStarted,
 )
-from oms.events.strategy import AddRequested, EntryRequested, ExitRequested
-from oms.values import SECOND, Micros, PositionSide
+from oms.events.strategy import AddRequested, EntryRequested, ExitRequested, MonitorReported
+from oms.values import SECOND, Micros, PositionSide, Severity
 
 Number = str | int | Decimal
 
@@ -184,3 +184,9 @@ def leave(trade_no: int | None = None, *, name: str = NAME, strategy: str = STRA
 
 def act(kind: Act, *, level: int = 0, **where: Any) -> OperatorCommanded:
     return OperatorCommanded(act=kind, principal="somebody", reason="because", level=level, **where)
+
+
+def monitor(
+    severity: Severity, *, code: str = "BLOW_OFF", strategy: str = STRATEGY, name: str = NAME
+) -> MonitorReported:
+    return MonitorReported(instrument=name, strategy=strategy, intent_id="m", severity=severity, code=code)

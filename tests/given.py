@@ -233,9 +233,11 @@ def printed(at_price: Number) -> Input:
     return lambda story: builders.printed(at_price, at=story.now)
 
 
-def bar(low: Number, high: Number, close: Number, volume: Number | None = None) -> Input:
-    """A bar of the minute that ends now."""
-    return lambda story: builders.bar(low, high, close, end_at=story.now, volume=volume)
+def bar(
+    low: Number, high: Number, close: Number, volume: Number | None = None, *, seconds: int = 60
+) -> Input:
+    """A bar of so many seconds that ends now."""
+    return lambda story: builders.bar(low, high, close, end_at=story.now, seconds=seconds, volume=volume)
 
 
 def about(trade_no: int | None) -> Input:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from oms.events.base import Event, register
-from oms.values import Bias, PositionSide, Urgency
+from oms.values import Bias, PositionSide, Severity, Urgency
 
 
 @register
@@ -74,6 +74,18 @@ class ExhaustionReported(Event, frozen=True, kw_only=True):
     instrument: str
     strategy: str
     intent_id: str
+
+
+@register
+class MonitorReported(Event, frozen=True, kw_only=True):
+    """A monitor of the market saw something. From CRITICAL on the stops of the strategy's open positions are tightened
+    (OD-079); what is less is only kept. `code` names it (BLOW_OFF, ...)."""
+
+    instrument: str
+    strategy: str
+    intent_id: str
+    severity: Severity
+    code: str
 
 
 @register

@@ -32,6 +32,7 @@ from oms.events.strategy import (
     ExhaustionReported,
     ExitRequested,
     ListenerFailed,
+    MonitorReported,
     StrategyCycleBegun,
     TrailOnlyRequested,
 )
@@ -57,6 +58,7 @@ _REQUESTS: Final = (
     ExitRequested,
     TrailOnlyRequested,
     ExhaustionReported,
+    MonitorReported,
     StrategyCycleBegun,
 )
 

@@ -18,7 +18,7 @@ from oms.state import trade as trades
 from oms.state import traffic as traffics
 from oms.state.fold_orders import Fold, Folded
 from oms.state.pipeline import Advice, Pipeline, put_trade
-from oms.values import BUY_OF, SECOND, SELL_OF, ZERO, Micros, PositionSide
+from oms.values import BUY_OF, SECOND, SELL_OF, ZERO, Micros, PositionSide, Severity
 
 
 def fold(pipeline: Pipeline, event: Event, now: Micros, seq: int) -> Folded:
@@ -129,6 +129,18 @@ def _exhaustion(pipeline: Pipeline, event: strategy.ExhaustionReported, now: Mic
     for trade in pipeline.open():
         if trade.strategy == event.strategy:
             pipeline = put_trade(pipeline, replace(trade, exhausted_at=now))
+    return pipeline, ()
+
+
+def _monitored(pipeline: Pipeline, event: strategy.MonitorReported, now: Micros, seq: int) -> Folded:
+    if event.severity not in (Severity.CRITICAL, Severity.EMERGENCY):
+        return pipeline, ()
+    market = pipeline.market
+    for trade in pipeline.open():
+        if trade.strategy == event.strategy and trade.held > ZERO:
+            price = market.exit_price(SELL_OF[trade.side]) if market.is_two_sided else None
+            alarm = trades.Alarm(at=now, seq=seq, price=price, quote_at=market.quote_at or 0)
+            pipeline = put_trade(pipeline, replace(trade, alarm=alarm))
     return pipeline, ()
 
 
@@ -295,6 +307,7 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     strategy.ExitRequested: _wish,
     strategy.TrailOnlyRequested: _trail_only,
     strategy.ExhaustionReported: _exhaustion,
+    strategy.MonitorReported: _monitored,
     strategy.StrategyCycleBegun: _cycle_begun,
     operator.ConfigActivated: _config,
     operator.OperatorCommanded: _wish,

@@ -56,6 +56,16 @@ class Close(Struct, frozen=True, gc=False, kw_only=True):
         return self.priority >= PLANNED and not self.market
 
 
+class Alarm(Struct, frozen=True, gc=False, kw_only=True):
+    """The newest CRITICAL report about the market while something was held. `price` is the market's near side at that
+    moment, of a two-sided quote received at `quote_at`."""
+
+    at: Micros
+    seq: int
+    price: Decimal | None = None
+    quote_at: Micros = 0
+
+
 class Trade(Struct, frozen=True, gc=False, kw_only=True):
     """A trade as folded. `entered` and `exited` are unique fills; `*_value` sums of price x quantity.
 
@@ -99,6 +109,7 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     close: Close | None = None
     trail_only: bool = False
     exhausted_at: Micros | None = None
+    alarm: Alarm | None = None
     first_fill_at: Micros | None = None
     alerts: tuple[str, ...] = ()
     naked_since: Micros | None = None

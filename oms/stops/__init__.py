@@ -9,7 +9,7 @@ from typing import Final
 
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.stops import atr_trail, breakeven, initial, mfe_lock, runner, slippage
+from oms.stops import atr_trail, breakeven, initial, mfe_lock, monitor, runner, slippage
 from oms.stops.base import is_better
 
 Candidate = Callable[[View, Trade], Decimal | None]
@@ -21,6 +21,7 @@ CANDIDATES: Final[dict[str, Candidate]] = {
     "atr_trail": atr_trail.candidate,
     "runner": runner.candidate,
     "slippage": slippage.candidate,
+    "monitor": monitor.candidate,
 }
 
 

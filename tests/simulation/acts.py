@@ -9,8 +9,14 @@ from oms.events.base import Event
 from oms.events.market import BarClosed, QuoteReported, TradePrinted
 from oms.events.operator import Act, OperatorCommanded
 from oms.events.session import DayRolled, VenueStatus, VenueStatusChanged
-from oms.events.strategy import EntryRequested, ExhaustionReported, ExitRequested, TrailOnlyRequested
-from oms.values import PositionSide
+from oms.events.strategy import (
+    EntryRequested,
+    ExhaustionReported,
+    ExitRequested,
+    MonitorReported,
+    TrailOnlyRequested,
+)
+from oms.values import PositionSide, Severity
 from tests.simulation.market import mixed
 from tests.simulation.plan import Fault, Wish
 
@@ -164,6 +170,8 @@ def _wished(day: "Day", one: Wish, at: int) -> Event:
             return TrailOnlyRequested(**common)
         case "exhaustion":
             return ExhaustionReported(**common)
+        case "monitor":
+            return MonitorReported(**common, severity=Severity.CRITICAL, code="BLOW_OFF")
     sign = 1 if one.side == "LONG" else -1
     ideal = middle(day, one.symbol, at) + sign * one.off
     return EntryRequested(

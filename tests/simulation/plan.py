@@ -30,7 +30,7 @@ class Fault(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Wish(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What the strategy asks for at a time (ms after the open): enter, leave, trail_only or exhaustion.
+    """What the strategy asks for at a time (ms after the open): enter, leave, trail_only, exhaustion or monitor.
 
     Prices are ticks from the middle of that moment: `risk` to the stop, `zone` to the worst entry price, `key` to
     the key level (0: none), `off` from the middle to the ideal price.

@@ -212,7 +212,7 @@ def _wishes(seed: int, day: int, symbols: tuple[str, ...], close: int, *, calm: 
             )
             stay = chance.randint(1, 9) * MINUTE
             if chance.random() < 0.15:
-                what = chance.choice(["trail_only", "exhaustion"])
+                what = chance.choice(["trail_only", "exhaustion", "monitor"])
                 found.append(Wish(what=what, day=day, at=at + stay // 2, symbol=symbol))
             if calm or chance.random() < 0.8:
                 found.append(Wish(what="leave", day=day, at=at + stay + MINUTE, symbol=symbol))

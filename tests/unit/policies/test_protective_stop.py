@@ -18,7 +18,7 @@ from oms.events.decisions import (
     StopMoved,
 )
 from oms.state.protection import Protection
-from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
+from oms.values import OrderType, PositionSide, Role, Severity, Side, TimeInForce
 from tests.answers import (
     ack,
     bust,
@@ -32,7 +32,7 @@ from tests.answers import (
     replaced,
     unknown,
 )
-from tests.builders import entry, halt, resume, settings
+from tests.builders import entry, halt, monitor, resume, settings
 from tests.given import again, bar, given, like, quote, silent, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
@@ -144,6 +144,48 @@ def test_follows_the_trail_on_a_bar() -> None:
     story.when(bar("100.90", "101.20", "101.20")).then(
         like(StopMoved, level="100.60", candidate="mfe_lock"), like(ReplaceRequested, price_stop="100.60")
     )
+
+
+@pytest.mark.req("OD-079", "OD-085", "OD-086")
+@pytest.mark.parametrize(
+    ("request_", "blow_off", "level", "back"),
+    [
+        (entry(), ("101.80", "101.82"), "100.80", ("101.00", "101.02")),
+        (entry(**SHORT), ("98.18", "98.20"), "99.20", ("98.98", "99.00")),
+    ],
+)
+def test_a_critical_report_of_a_monitor_tightens_it(
+    request_: Any, blow_off: tuple[str, str], level: str, back: tuple[str, str]
+) -> None:
+    story = given(in_position(request_), quote(*blow_off))
+    story.when(monitor(Severity.WARNING)).then()
+    story.when(monitor(Severity.CRITICAL)).then(
+        like(StopMoved, level=level, candidate="monitor"), like(ReplaceRequested, price_stop=level)
+    )
+    assert again(story) == []
+    story.given(confirmed, quote(*back)).when(monitor(Severity.CRITICAL), wait(60)).then()
+
+
+@pytest.mark.req("OD-079", "I38")
+def test_a_critical_report_after_the_fall_is_an_exit() -> None:
+    story = given(in_position(), wait(120), bar("100.1", "100.9", "100.9"), quote("99.85", "99.87"))
+    story.when(monitor(Severity.CRITICAL)).then_among(
+        like(StopMoved, level="99.90", candidate="monitor"),
+        like(CloseRequested, reason="GAP_THROUGH_STOP", market=True),
+    )
+
+
+@pytest.mark.req("OD-002", "OD-078")
+@pytest.mark.parametrize("seconds", [60, 180])
+def test_follows_the_cadence_of_the_bars_and_nothing_faster(seconds: int) -> None:
+    story = given(in_position(), wait(seconds))
+    quotes = [quote(f"101.{cent:02}", f"101.{cent + 2:02}") for cent in range(0, 60, 5)]
+    story.when(*(item for one in quotes for item in (one, wait(0, ms=10)))).then()
+    story.when(bar("101.00", "101.55", "101.50", seconds=seconds)).then(
+        like(StopMoved, candidate="mfe_lock"), like(ReplaceRequested, policy="protective_stop")
+    )
+    # What is unanswered has its deadline; apart from that nothing is due before the next bar.
+    story.given(replaced(Role.STOP)).when(wait(seconds)).then()
 
 
 @pytest.mark.req("OD-086", "I36", "OM-040")

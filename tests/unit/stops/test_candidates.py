@@ -10,10 +10,10 @@ from oms.config import Settings
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import CANDIDATES, effective_stop
-from oms.values import PositionSide, Role
+from oms.values import PositionSide, Role, Severity
 from tests.answers import ack, confirmed, fees, fill, in_position
-from tests.builders import entry, settings
-from tests.given import Story, bar, given, quote, wait
+from tests.builders import entry, monitor, settings
+from tests.given import Story, bar, given, quote, silent, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
 TICKS = settings(breakeven__offset_mode="ticks", breakeven__offset_ticks=3)
@@ -66,6 +66,49 @@ def test_the_lock_begins_at_one_r(mfe: str, expected: str | None) -> None:
 def with_atr(story: Story) -> Trade:
     lot = replace(story.trade.lots[0], atr=Decimal("0.40"))
     return replace(story.trade, lots=(lot,), mfe=Decimal("101.50"))
+
+
+@pytest.mark.req("OD-079")
+@pytest.mark.parametrize(
+    ("request_", "near", "mfe", "expected"),
+    [
+        (entry(), ("102.00", "102.02"), "101.50", "101.60"),
+        (entry(), ("101.20", "101.22"), "101.50", "101.10"),
+        (entry(**SHORT), ("97.98", "98.00"), "98.50", "98.40"),
+        (entry(**SHORT), ("98.78", "98.80"), "98.50", "98.90"),
+    ],
+)
+def test_a_critical_report_trails_the_best_price_seen(
+    request_: Any, near: tuple[str, str], mfe: str, expected: str
+) -> None:
+    story = given(in_position(request_), quote(*near), monitor(Severity.CRITICAL))
+    trade = replace(with_atr(story), mfe=Decimal(mfe))
+    assert CANDIDATES["monitor"](story.view, trade) == Decimal(expected)
+
+
+@pytest.mark.req("OD-079")
+def test_without_an_atr_a_critical_report_takes_the_planned_risk() -> None:
+    story = given(in_position(), monitor(Severity.CRITICAL))
+    assert of("monitor", story, mfe=Decimal("101.50")) == Decimal("100.50")
+
+
+@pytest.mark.req("OD-079")
+def test_a_stale_or_crossed_quote_is_no_part_of_the_mark() -> None:
+    for unusable in (silent, quote("103", "102")):
+        story = given(in_position(), quote("102", "102.02"), unusable, wait(4), monitor(Severity.CRITICAL))
+        trade = replace(with_atr(story), mfe=Decimal("101.50"))
+        assert CANDIDATES["monitor"](story.view, trade) == Decimal("101.10")
+
+
+@pytest.mark.req("OD-079")
+def test_only_a_critical_report_on_what_is_held_counts() -> None:
+    assert of("monitor", given(in_position(), monitor(Severity.WARNING))) is None
+    assert of("monitor", given(in_position(), monitor(Severity.EMERGENCY))) is not None
+    assert of("monitor", given(in_position(), monitor(Severity.CRITICAL, strategy="other"))) is None
+    before = given(entry(), ack(Role.ENTRY), monitor(Severity.CRITICAL), fill(Role.ENTRY))
+    assert of("monitor", before) is None
+    unmoved = settings(monitor__on_critical="off")
+    assert of("monitor", given(in_position(), monitor(Severity.CRITICAL), settings=unmoved)) is None
 
 
 @pytest.mark.req("OD-081")
