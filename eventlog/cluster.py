@@ -178,15 +178,24 @@ def initialise(cluster: Cluster, programs: Path) -> None:
     done = run_as(cluster.account, command, cwd=fresh)
     if done.returncode:
         raise StartFailed(f"initdb failed for {cluster.data}:\n{done.stdout[-2000:]}")
-    _write_access_rules(fresh, cluster.user)
+    (fresh / "pg_hba.conf").write_text("local all all peer map=oms\n")
+    (fresh / "pg_ident.conf").write_text("")
+    add_access_rules(fresh, cluster.user)
     os.rename(fresh, cluster.data)
 
 
-def _write_access_rules(data: Path, user: str) -> None:
-    # A login as one of the roles cannot be undone, SET ROLE from a superuser can.
-    (data / "pg_hba.conf").write_text("local all all peer map=oms\n")
-    names = [user, "oms_writer", "oms_reader", "oms_auditor"]
-    (data / "pg_ident.conf").write_text("".join(f'oms "{user}" "{name}"\n' for name in names))
+def add_access_rules(data: Path, user: str) -> None:
+    """Let this OS user in as itself and as each role; a cluster of an older program knows fewer of them.
+
+    A login as a role cannot be undone, SET ROLE from a superuser can.
+    """
+    path = data / "pg_ident.conf"
+    present = path.read_text()
+    names = [user, "oms_writer", "oms_reader", "oms_auditor", "oms_archiver"]
+    rules = [f'oms "{user}" "{name}"\n' for name in names]
+    missing = "".join(rule for rule in rules if rule not in present)
+    if missing:
+        path.write_text(present + missing)
 
 
 def run_as(account: Account, command: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:

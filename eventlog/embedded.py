@@ -230,6 +230,7 @@ def _joined(cluster: Cluster, deadline: float, timeout_s: float) -> bool:
 
 def _start(cluster: Cluster, deadline: float, timeout_s: float) -> None:
     places.prepare_socket_dir(cluster)
+    places.add_access_rules(cluster.data, cluster.user)
     retry_until = time.monotonic() + RETRY_DEAD_S
     while True:
         offset = _trim_log(cluster)

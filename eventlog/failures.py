@@ -47,5 +47,8 @@ def translated(error: psycopg.Error, account: str) -> LogError:
             f"the database does not serve account {account} ({state or 'connection lost'}): {detail}"
         )
     if state == "42501":
-        return LogError(f"this login may not do that ({state}): {detail}; connect as oms_writer or the owner")
+        return LogError(
+            f"this login may not do that ({state}): {detail}; "
+            "connect as oms_writer, or as oms_archiver to make room for a month"
+        )
     return LogError(f"account {account}: the database failed ({state}): {detail}")

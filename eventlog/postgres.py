@@ -12,7 +12,7 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 
-from eventlog import failpoints, lease, queries, reading
+from eventlog import failpoints, lease, privileges, queries, reading
 from eventlog.batch import Batch, prepare, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
@@ -156,6 +156,10 @@ class PostgresLog:
     def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
         """Make room for the months from that of `first_day` on; return the partitions created."""
         return self._repeatable("(any)", lambda c: ensure_partitions(c, first_day, months))
+
+    def excess(self) -> tuple[str, ...]:
+        """What this login could do to logged events beyond appending, in words; a live writer has nothing of it."""
+        return self._repeatable("(any)", privileges.excess)
 
     # Append
 

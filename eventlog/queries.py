@@ -106,3 +106,43 @@ RELEASE_LEASE = """
 UPDATE oms.account_lease SET owner = %s, expires_at = now()
 WHERE shard = %s AND account = %s AND epoch = %s
 """
+
+# What the session's login may do beyond appending, in words; no row if nothing. A SET ROLE can be undone, so it is
+# the login that counts. Of several kinds the widest is told: a superuser may do all the rest.
+
+EXCESS = """
+WITH login AS (
+    SELECT rolname AS name, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = session_user
+), part AS (
+    SELECT oid, oid::regclass::text AS name, relname, relowner FROM pg_class
+    WHERE relnamespace IN ('oms'::regnamespace, 'oms_check'::regnamespace) AND relkind IN ('r', 'p', 'v', 'm', 'f')
+), mutable (relname, act) AS (
+    VALUES ('account_head', 'UPDATE'), ('account_lease', 'UPDATE'), ('outbox', 'DELETE'), ('reader_cursor', 'UPDATE')
+), found (rank, told) AS (
+    SELECT 1, 'it is a superuser' FROM login WHERE rolsuper
+    UNION ALL
+    SELECT 2, 'it may create roles and grant itself any' FROM login
+    WHERE rolcreaterole AND NOT rolsuper AND current_setting('server_version_num')::int < 160000
+    UNION ALL
+    SELECT 3, 'it is a member of ' || role.rolname FROM login, pg_roles AS role
+    WHERE NOT login.rolsuper AND role.rolname <> login.name AND pg_has_role(login.name, role.oid, 'MEMBER')
+        AND role.rolname IN ('oms_owner', 'oms_archiver', 'pg_write_all_data', 'pg_write_server_files',
+            'pg_execute_server_program')
+    UNION ALL
+    SELECT 4, 'it can drop the database, which it owns' FROM login, pg_database
+    WHERE NOT rolsuper AND datname = current_database() AND pg_has_role(login.name, datdba, 'MEMBER')
+    UNION ALL
+    SELECT 5, 'it owns ' || part.name FROM login, part
+    WHERE NOT rolsuper AND pg_has_role(login.name, part.relowner, 'MEMBER')
+    UNION ALL
+    SELECT 6, 'it may create tables in the schema ' || nspname FROM login, pg_namespace
+    WHERE NOT rolsuper AND nspname IN ('oms', 'oms_check') AND has_schema_privilege(login.name, oid, 'CREATE')
+    UNION ALL
+    SELECT 7, 'it may ' || act || ' ' || part.name
+    FROM login, part, unnest(array['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS act
+    WHERE NOT rolsuper AND (part.relname, act) NOT IN (SELECT relname, act FROM mutable)
+        AND CASE WHEN act = 'UPDATE' THEN has_any_column_privilege(login.name, part.oid, act)
+            ELSE has_table_privilege(login.name, part.oid, act) END
+)
+SELECT told FROM found WHERE rank = (SELECT min(rank) FROM found) ORDER BY told
+"""

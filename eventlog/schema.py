@@ -12,15 +12,16 @@ import psycopg
 from psycopg import sql
 
 from eventlog import failpoints, views
-from eventlog.errors import DatabaseAway, DatabaseNewer, LogError
+from eventlog.errors import DatabaseAway, DatabaseNewer, LogError, MissingPartition
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 Connection = psycopg.Connection[Any]
 
-REVISION = "0002"
+REVISION = "0003"
 SCHEMA = "oms"
+OWNER = "oms_owner"
 MIGRATION_ATTEMPTS = 5
 # The name of a table, that of the type of its rows, or an index entry of either: which one collides is chance.
 _MADE_BY_ANOTHER = (
@@ -47,6 +48,8 @@ def upgrade(conninfo: str) -> str:
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
                 raise DatabaseAway(f"cannot reach the database to migrate it: {error}") from error
+            if error.sqlstate == "42501":
+                raise LogError(_powerless(error)) from error
             if error.sqlstate not in _RACES or attempt == MIGRATION_ATTEMPTS - 1:
                 raise LogError(f"the migration failed ({error.sqlstate}): {error}") from error
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -75,7 +78,7 @@ def ensure_partitions(connection: Connection, first_day: date, months: int = 1) 
     """Make room for `months` months from that of `first_day` on; return the partitions created.
 
     An existing partition costs one look. A new one is attached, not created in place: that does not block
-    appends and readers of other months.
+    appends and readers of other months. Raises MissingPartition if this login may not make one.
     """
     created = []
     for number in range(months):
@@ -105,6 +108,7 @@ def _create_partition(connection: Connection, start: date) -> bool:
     )
     try:
         with connection.transaction():
+            _become_owner(connection)
             connection.execute(sql.SQL("CREATE TABLE {} (LIKE oms.event INCLUDING ALL)").format(table))
             failpoints.reach("partition.created")
             connection.execute(
@@ -114,8 +118,25 @@ def _create_partition(connection: Connection, start: date) -> bool:
             )
     except _MADE_BY_ANOTHER:
         return False
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MissingPartition(
+            f"there is no room for days of {start:%Y-%m}, and this login may not make it; let oms_archiver do it"
+        ) from error
     failpoints.reach("partition.attached")
     return True
+
+
+def _become_owner(connection: Connection) -> None:
+    """Until the end of the transaction: what is made belongs to the owner, whoever of its members makes it."""
+    connection.execute(f"SET LOCAL ROLE {OWNER}")
+
+
+def _powerless(error: psycopg.Error) -> str:
+    return (
+        f"this login may not bring the database to revision {REVISION}: {str(error).strip()}\n"
+        "it needs CREATE on the database and CREATEROLE, or, where another login made the roles: "
+        "GRANT oms_owner, oms_writer, oms_reader, oms_auditor, oms_archiver TO it WITH ADMIN OPTION"
+    )
 
 
 def _refuse_newer(found: str | None) -> None:
@@ -158,7 +179,9 @@ def _migrate(conninfo: str) -> None:
     config = _configuration()
     try:
         with engine.connect() as bound:
-            bound.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            # IF NOT EXISTS would want the right to create even if there is nothing to create.
+            if bound.exec_driver_sql(f"SELECT to_regnamespace('{SCHEMA}')").scalar() is None:
+                bound.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
             failpoints.reach("migration.begun")
             config.attributes["connection"] = bound
             command.upgrade(config, REVISION)
@@ -181,7 +204,7 @@ def _define_views(connection: Connection) -> None:
     found = dict(connection.execute(views.FOUND).fetchall())
     if found == {view.name: view.digest for view in wanted}:
         return
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {views.CHECKS}")
+    _become_owner(connection)
     for name in found:
         connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(views.identifier(name)))
     for view in wanted:
@@ -189,4 +212,3 @@ def _define_views(connection: Connection) -> None:
         connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(name, sql.SQL(view.text)))
         connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(name, sql.Literal(view.digest)))
         connection.execute(sql.SQL("GRANT SELECT ON {} TO oms_reader, oms_auditor").format(name))
-    connection.execute(f"GRANT USAGE ON SCHEMA {views.CHECKS} TO oms_reader, oms_auditor")

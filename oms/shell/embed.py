@@ -14,11 +14,7 @@ from typing import Any, Final, Protocol, Self
 
 from msgspec.structs import replace
 
-from eventlog import embedded
 from eventlog.log import EventLog
-from eventlog.memory import MemoryLog
-from eventlog.postgres import PostgresLog
-from eventlog.schema import upgrade
 from oms.brokers.simulated import SimulatedBroker
 from oms.config import Settings
 from oms.errors import InputError
@@ -38,6 +34,7 @@ from oms.events.strategy import (
 )
 from oms.shell.clock import Clock, SystemClock
 from oms.shell.control import ControlServer
+from oms.shell.databases import EMBEDDED, MEMORY, open_log, refuse_powerful_login
 from oms.shell.journaled import JournaledLog
 from oms.shell.live import Live
 from oms.shell.opening import Identity, open_runner
@@ -49,8 +46,6 @@ from oms.state.digest import digest
 from oms.step import Recorded
 from oms.values import CONTEXT, SECOND, ZERO, Micros, Severity
 
-MEMORY: Final = "memory"
-EMBEDDED: Final = "embedded"
 _ORDER: Final = list(Severity)
 _REQUESTS: Final = (
     AddRequested,
@@ -111,12 +106,11 @@ class Oms:
         that is named, and none for a log in memory or one that is given.
         """
         with ExitStack() as stack, localcontext(CONTEXT):
-            log = _opened(stack, database)
+            log = open_log(stack, database, day)
             if place is None and isinstance(database, str) and database != MEMORY:
                 place = writer_dir(account)
             if place is not None:
                 log = JournaledLog(log, make_private(place, account))
-            log.ensure_partitions(day, 2)
             runner = open_runner(
                 log,
                 account,
@@ -219,8 +213,10 @@ class Oms:
         """Run live: a thread takes what `put` brings and lets time pass by the clock. Ends with `close`.
 
         From now on operators reach it (`oms kill` and its like), and it goes on when the database does not answer.
+        Raises EnvironmentProblem for a database login that could change what is logged: nothing is started then.
         """
         self._refuse_while_running()
+        refuse_powerful_login(self._log)
         clock = self._clock = clock or SystemClock()
         log = self._log if isinstance(self._log, JournaledLog) else None
         if log is not None:
@@ -357,15 +353,3 @@ def _sound(record: Stamped, now: Micros | None = None) -> Stamped:
 
 def _at(record: Any, now: Micros) -> Any:
     return replace(record, logical_time=now) if isinstance(record, Stamped) else record
-
-
-def _opened(stack: ExitStack, database: str | EventLog) -> EventLog:
-    if not isinstance(database, str):
-        return database
-    if database == MEMORY:
-        return MemoryLog()
-    conninfo = stack.enter_context(embedded.session()) if database == EMBEDDED else database
-    upgrade(conninfo)
-    log = PostgresLog(conninfo)
-    stack.callback(log.close)
-    return log

@@ -238,6 +238,10 @@ class JournaledLog:
         if isinstance(self._log, PostgresLog):
             self._log.patience_s = seconds
 
+    def excess(self) -> tuple[str, ...]:
+        """What the login of the log could do to logged events beyond appending."""
+        return self._log.excess() if isinstance(self._log, PostgresLog) else ()
+
     # What passes through
 
     def heads(self) -> list[Head]:

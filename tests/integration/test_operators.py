@@ -20,10 +20,11 @@ from psycopg.conninfo import make_conninfo
 
 from eventlog import embedded
 from eventlog.postgres import PostgresLog
-from eventlog.schema import upgrade
+from eventlog.schema import ensure_partitions, upgrade
 from eventlog.verify import verify_chain
 from oms.brokers.simulated import Settings
 from oms.brokers.simulated.remote import RemoteSimulatedBroker, spawn
+from oms.shell.databases import MONTHS_AHEAD
 from oms.shell.kill_file import KILL_FILE
 from oms.shell.places import VARIABLE, writer_dir
 from replay.verify import verify
@@ -111,6 +112,8 @@ class Server:
             connection.execute(f"CREATE DATABASE {name}".encode())
         found = make_conninfo(self.conninfo, dbname=name)
         upgrade(found)
+        with psycopg.connect(found, autocommit=True) as connection:
+            ensure_partitions(connection, builders.DAY, MONTHS_AHEAD)
         return found
 
 
@@ -135,7 +138,8 @@ class Desk:
 
     def writer(self, *options: str) -> Writer:
         self.started += 60
-        command = [sys.executable, "-m", "tests.integration.live_writer", self.conninfo, str(self.socket)]
+        login = make_conninfo(self.conninfo, user="oms_writer")
+        command = [sys.executable, "-m", "tests.integration.live_writer", login, str(self.socket)]
         found = Writer([*command, str(self.place), str(self.started), *options], self.environment)
         self._stack.callback(found.kill)
         return found

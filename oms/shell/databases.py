@@ -1,0 +1,70 @@
+"""The event log behind an address: made ready by whoever may, opened by whoever may only append.
+
+On the embedded server both are at hand, so the log is opened as oms_writer. On another database the given login does
+both; a live writer refuses one that could change what is logged.
+"""
+
+from contextlib import ExitStack
+from datetime import date
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from eventlog import embedded, schema
+from eventlog.log import EventLog
+from eventlog.memory import MemoryLog
+from eventlog.postgres import PostgresLog
+from oms.errors import EnvironmentProblem
+from oms.shell.journaled import JournaledLog
+
+MEMORY: Final = "memory"
+EMBEDDED: Final = "embedded"
+WRITER: Final = "oms_writer"
+MONTHS_AHEAD: Final = 3
+"""Room from the first day's month on, so that no day of the next 45 lacks it."""
+SHOWN: Final = 3
+
+
+def open_log(stack: ExitStack, database: str | EventLog, day: date) -> EventLog:
+    """The log of an address ("embedded", "memory", a PostgreSQL URL), or the given one, with room from `day` on.
+
+    `stack` closes what was opened here. Raises what migrating and connecting raise.
+    """
+    if not isinstance(database, str):
+        log = database
+        log.ensure_partitions(day, MONTHS_AHEAD)
+    elif database == MEMORY:
+        log = MemoryLog()
+        log.ensure_partitions(day, MONTHS_AHEAD)
+    elif database == EMBEDDED:
+        conninfo = stack.enter_context(embedded.session())
+        schema.upgrade(conninfo)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            schema.ensure_partitions(connection, day, MONTHS_AHEAD)
+        log = _connected(stack, make_conninfo(conninfo, user=WRITER))
+    else:
+        schema.upgrade(database)
+        log = _connected(stack, database)
+        log.ensure_partitions(day, MONTHS_AHEAD)
+    return log
+
+
+def refuse_powerful_login(log: EventLog) -> None:
+    """Let only a login that can append, and nothing else, write live. Raises EnvironmentProblem. Reliability 5.3."""
+    found = log.excess() if isinstance(log, PostgresLog | JournaledLog) else ()
+    if found:
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise EnvironmentProblem(
+            "OMS-D012",
+            "This database login could change what is logged; nothing was started",
+            where="the login that the writer appends with",
+            why="; ".join(found[:SHOWN]) + more,
+            hint=f"connect as {WRITER}, which may append and nothing else: postgresql://{WRITER}@HOST/DATABASE",
+        )
+
+
+def _connected(stack: ExitStack, conninfo: str) -> PostgresLog:
+    log = PostgresLog(conninfo)
+    stack.callback(log.close)
+    return log
