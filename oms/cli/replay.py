@@ -240,7 +240,7 @@ def _show_divergence(output: Output, found: "Divergence") -> None:
 
 def _show_programs(output: Output, found: "Verification") -> None:
     """Say whether another program wrote the log: the likely cause of a difference, and worth knowing without one."""
-    from oms.shell.opening import code_version
+    from oms.shell.versions import code_version
 
     now = code_version()
     others = [code[:12] for code in found.codes if code != now]

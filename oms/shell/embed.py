@@ -41,6 +41,7 @@ from oms.shell.opening import Identity, open_runner
 from oms.shell.places import make_private, writer_dir
 from oms.shell.reading import Day, Outcome, View
 from oms.shell.runner import BATCH_LIMIT, Committed, Published, Runner
+from oms.shell.snapshots import Keeper
 from oms.shell.virtual import VirtualBroker, VirtualTime
 from oms.state.digest import digest
 from oms.step import Recorded
@@ -79,6 +80,7 @@ class Oms:
         self._live: Live | None = None
         self._clock: Clock = SystemClock()
         self._control: ControlServer | None = None
+        self._keeper: Keeper | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         runner.observe(self._observe)
@@ -221,12 +223,14 @@ class Oms:
         log = self._log if isinstance(self._log, JournaledLog) else None
         if log is not None:
             log.arm(lambda: clock.now() / SECOND)
+        self._keeper = Keeper(self._log, self._runner)
         live = Live(
             self._time,
             self._runner,
             clock,
             log=log,
             place=self._place,
+            keeper=self._keeper,
             after_turn=self._seen.clear,
         )
         if self._place is not None:
@@ -270,6 +274,8 @@ class Oms:
         if self._control is not None:
             self._control.close()
             self._control = None
+        if self._keeper is not None and self._failure is None:
+            self._keeper.save_last()
         self._log.release(self._runner.head)
         if self._failure is not None:
             raise self._failure

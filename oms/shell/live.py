@@ -23,6 +23,7 @@ from oms.shell.control import ANSWER_SECONDS, Answer, Request
 from oms.shell.journaled import JournaledLog
 from oms.shell.kill_file import KillFile
 from oms.shell.runner import Committed, Runner
+from oms.shell.snapshots import Keeper
 from oms.shell.virtual import VirtualTime
 from oms.step import Recorded
 from oms.values import CONTEXT, SECOND, ZERO, plain
@@ -53,6 +54,7 @@ class Live:
         *,
         log: JournaledLog | None = None,
         place: Path | None = None,
+        keeper: Keeper | None = None,
         after_turn: Callable[[], None] | None = None,
     ) -> None:
         self._time = time
@@ -60,6 +62,7 @@ class Live:
         self._clock = clock
         self._log = log
         self._kill_file = KillFile(place) if place is not None else None
+        self._keeper = keeper
         self._after_turn = after_turn
         self._inbox: queue.SimpleQueue[Stamped | None] = queue.SimpleQueue()
         self._tickets: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
@@ -148,6 +151,8 @@ class Live:
         self._time.pass_until(now)
         self._time.flush()
         self._tend_log(now)
+        if self._keeper is not None and self._inbox.empty():
+            self._keeper.save_if_due()
         if self._after_turn is not None:
             self._after_turn()
         return True

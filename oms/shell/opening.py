@@ -4,10 +4,6 @@ import platform
 import secrets
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from hashlib import sha256
-from importlib.metadata import distributions
-from pathlib import Path
 
 from eventlog import failpoints
 from eventlog.log import EventLog
@@ -19,8 +15,9 @@ from oms.events.base import Event, Stamped
 from oms.events.operator import ConfigActivated
 from oms.events.session import AccountOpened, DayRolled, WriterStarted
 from oms.policies import mismatch
-from oms.shell.recovery import recover
 from oms.shell.runner import BATCH_LIMIT, Runner
+from oms.shell.snapshots import Resumed, resume
+from oms.shell.versions import code_version, dependency_version
 from oms.values import Micros
 
 
@@ -36,24 +33,6 @@ class Identity:
 def identity() -> Identity:
     """A new random log id, and the versions of this program."""
     return Identity(log_id=secrets.token_hex(16), code=code_version(), dependencies=dependency_version())
-
-
-@cache
-def code_version() -> str:
-    """SHA-256 over the sources of the three packages: which program decided."""
-    root = Path(__file__).parents[2]
-    digest = sha256()
-    for package in ("eventlog", "oms", "replay"):
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-@cache
-def dependency_version() -> str:
-    """SHA-256 over names and versions of the installed distributions."""
-    names = sorted({f"{one.metadata['Name']}=={one.version}" for one in distributions()})
-    return sha256("\n".join(names).encode()).hexdigest()
 
 
 def open_runner(
@@ -82,10 +61,11 @@ def open_runner(
     who = who or identity()
     head = log.acquire(account, owner_text())
     failpoints.reach("writer.recovering")
-    book = recover(log, account) if head.seq else Book()
+    book, snapshot_seq = resume(log, account) if head.seq else Resumed(Book(), 0)
     failpoints.reach("writer.recovered")
     at = max(at, book.account.now)
     runner = Runner(log, head, book, batch_limit=batch_limit)
+    runner.snapshot_seq = snapshot_seq
     runner.open(
         Stamped(event=event, logical_time=at)
         for event in _opening(book, account, settings, trading_day, who, head.epoch)

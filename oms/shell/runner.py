@@ -71,6 +71,8 @@ class Runner:
         self._opening: list[Command] = []
         self.published = Published(book.account, dict(book.pipelines))
         self.counts: Counter[str] = Counter()
+        self.snapshot_seq = 0
+        """The row of the snapshot that this writer began with; 0 if it folded the whole log."""
 
     @property
     def head(self) -> Head:

@@ -37,6 +37,7 @@ SAMPLE = (
     (Kill("command.sent", 12),),
     (Kill("replies.taken", 40),),
     (Kill("batch.appended", 21), Kill("link.asked")),
+    (Kill("snapshot.saving", 3), Kill("snapshot.saved"), Kill("command.sent", 2)),
     (Kill("command.sending", 30), Kill("lease.taken"), Kill("writer.recovered"), Kill("command.claimed", 2)),
 )
 

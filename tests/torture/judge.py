@@ -20,7 +20,8 @@ from oms.events.broker import ExecutionCorrected, OrderFilled
 from oms.events.decisions import CancelRequested, EntryAbandoned, OrderPlaced, ReplaceRequested
 from oms.shell.record import event_of
 from oms.shell.recovery import recover
-from oms.state.digest import digest
+from oms.shell.snapshots import opened, resume
+from oms.state.digest import FOLD_VERSION, digest
 from oms.values import ZERO, Role
 from replay.verify import verify
 from tests.raw_audit import audit
@@ -144,11 +145,15 @@ def _unproven(evidence: Evidence) -> Iterator[str]:
     folded = digest(book.account, book.pipelines)
     if folded != evidence.live:
         yield f"the writer's state {evidence.live[:16]} is not the log's {folded[:16]}"
-    cached = evidence.log.snapshot(evidence.account, 1)
-    if cached is not None:
-        then = recover(evidence.log, evidence.account, cached.seq)
-        if digest(then.account, then.pipelines) != cached.digest.hex():
-            yield f"the snapshot at {cached.seq} is not the fold"
+    cached = evidence.log.snapshot(evidence.account, FOLD_VERSION)
+    if cached is None:
+        return
+    then = recover(evidence.log, evidence.account, cached.seq)
+    if opened(cached) is None or digest(then.account, then.pipelines) != cached.digest.hex():
+        yield f"the snapshot at {cached.seq} is not the fold"
+    resumed = resume(evidence.log, evidence.account)
+    if resumed.snapshot_seq != cached.seq or digest(resumed.book.account, resumed.book.pipelines) != folded:
+        yield f"the state from the snapshot at {cached.seq} on is not the log's"
 
 
 def _unfinished(evidence: Evidence, positions: dict[str, str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from eventlog import failpoints, schema
-from eventlog.envelope import Head, Snapshot
+from eventlog.envelope import Head
 from eventlog.postgres import PostgresLog
 from oms.brokers.simulated.remote import RemoteSimulatedBroker
 from oms.config import Settings
@@ -25,6 +25,7 @@ from oms.events.session import VenueStatusChanged
 from oms.shell import runner as runners
 from oms.shell.opening import Identity, open_runner
 from oms.shell.runner import Committed, Runner
+from oms.shell.snapshots import taken
 from oms.shell.virtual import VirtualTime
 from oms.state.digest import digest
 from oms.values import CONTEXT, SECOND, Micros
@@ -102,7 +103,7 @@ def _trade(log: PostgresLog, writer: Runner, broker: RemoteSimulatedBroker) -> N
             clock.flush()
         feed(clock, record, seen)
         if number % SNAPSHOT_EVERY == 0:
-            log.save_snapshot(cached(writer))
+            log.save_snapshot(taken(writer.head, writer.published))
     clock.flush()
 
 
@@ -135,13 +136,6 @@ def missing(log: PostgresLog, writer: Runner) -> list[Stamped]:
 def feed(clock: VirtualTime, record: Stamped, seen: Micros) -> None:
     """One record; the venue, whose time was `seen` when we came, hears nothing twice."""
     clock.feed(record, broker_sees=record.logical_time > seen or record.logical_time <= START)
-
-
-def cached(writer: Runner) -> Snapshot:
-    """The fold as it stands, under its digest."""
-    head, state = writer.head, writer.published
-    folded = bytes.fromhex(digest(state.account, state.pipelines))
-    return Snapshot(head.account, head.seq, head.chain, 1, folded, b"{}")
 
 
 class Notes:
