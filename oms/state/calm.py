@@ -1,6 +1,7 @@
 """Whether a pipeline is calm, and whether anything has come up since: most inputs of a calm pipeline change nothing.
 
-Calm means: every position is under a confirmed stop, no request is on its way, none was refused, nothing is closing.
+Calm means: every position is under a confirmed stop, no request is on its way, none was refused, nothing is
+closing, the broker owes no answer.
 Then time alone changes nothing but for what the clock, a deadline or a request brings, and most policies need not be
 asked again until an order, a trade, the venue or the settings change. It is a cache beside the state: in no digest,
 never stored, and a step without it decides the same (architecture 3; `tests/unit/test_calm.py`).
@@ -56,7 +57,7 @@ def since(calm: Calm | None, view: View) -> int:
 def is_calm(view: View) -> bool:
     """Whether time alone can bring nothing that the policies which are not asked `ALWAYS` would act on."""
     pipeline, market = view.pipeline, view.market
-    if not pipeline.open_trades or pipeline.safe_mode or market.is_halted:
+    if not pipeline.open_trades or pipeline.questions or pipeline.safe_mode or market.is_halted:
         return False
     if market.resumed_at is not None and not market.resume_seq:
         return False
