@@ -146,3 +146,24 @@ WITH login AS (
 )
 SELECT told FROM found WHERE rank = (SELECT min(rank) FROM found) ORDER BY told
 """
+
+# Readers and their places.
+
+CREATE_CURSOR = """
+INSERT INTO oms.reader_cursor (shard, account, reader, seq, chain) VALUES (%s, %s, %s, 0, %s)
+ON CONFLICT DO NOTHING
+"""
+
+# Another process of the same reader waits here until the rows of this one are taken or given back.
+CURSOR_FOR_UPDATE = """
+SELECT seq, chain FROM oms.reader_cursor WHERE shard = %s AND account = %s AND reader = %s FOR UPDATE
+"""
+
+MOVE_CURSOR = """
+UPDATE oms.reader_cursor SET seq = %s, chain = %s, moved_at = now()
+WHERE shard = %s AND account = %s AND reader = %s
+"""
+
+CURSORS = """
+SELECT account, seq, chain FROM oms.reader_cursor WHERE reader = %s ORDER BY account
+"""
