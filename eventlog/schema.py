@@ -4,11 +4,13 @@ SQLAlchemy and Alembic are loaded only when a migration is asked for.
 """
 
 import threading
+from collections.abc import Callable
 from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
+from msgspec import Struct
 from psycopg import sql
 
 from eventlog import failpoints, views
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 
-REVISION = "0003"
+REVISION = "0004"
 SCHEMA = "oms"
 OWNER = "oms_owner"
 MIGRATION_ATTEMPTS = 5
@@ -46,13 +48,38 @@ def upgrade(conninfo: str) -> str:
             _bring_up(conninfo)
             return REVISION
         except psycopg.Error as error:
-            if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-                raise DatabaseAway(f"cannot reach the database to migrate it: {error}") from error
-            if error.sqlstate == "42501":
-                raise LogError(_powerless(error)) from error
             if error.sqlstate not in _RACES or attempt == MIGRATION_ATTEMPTS - 1:
-                raise LogError(f"the migration failed ({error.sqlstate}): {error}") from error
+                raise _failed(error) from error
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class Rehearsal(Struct, frozen=True):
+    """What an upgrade would do: from which revision (None: there is no log), by what statements, how many views."""
+
+    found: str | None
+    statements: tuple[str, ...]
+    views: int
+
+
+def rehearse(conninfo: str) -> Rehearsal:
+    """Run what `upgrade` would run, for real, and take it all back. Raises what it would raise.
+
+    It waits for a lock a second at most: a rehearsal stops nobody's trading for longer.
+    """
+    try:
+        with psycopg.connect(conninfo) as connection:
+            found = current_revision(connection)
+            _refuse_newer(found)
+            if found == REVISION:
+                views_made = _define_views(connection)
+                connection.rollback()
+                return Rehearsal(found, (), views_made)
+        statements: list[str] = []
+        with _one_at_a_time:
+            views_made = _migrate(conninfo, rehearsed=statements)
+        return Rehearsal(found, tuple(statements), views_made)
+    except psycopg.Error as error:
+        raise _failed(error) from error
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -108,7 +135,7 @@ def _create_partition(connection: Connection, start: date) -> bool:
     )
     try:
         with connection.transaction():
-            _become_owner(connection)
+            become_owner(connection)
             connection.execute(sql.SQL("CREATE TABLE {} (LIKE oms.event INCLUDING ALL)").format(table))
             failpoints.reach("partition.created")
             connection.execute(
@@ -126,17 +153,21 @@ def _create_partition(connection: Connection, start: date) -> bool:
     return True
 
 
-def _become_owner(connection: Connection) -> None:
+def become_owner(connection: Connection) -> None:
     """Until the end of the transaction: what is made belongs to the owner, whoever of its members makes it."""
     connection.execute(f"SET LOCAL ROLE {OWNER}")
 
 
-def _powerless(error: psycopg.Error) -> str:
-    return (
-        f"this login may not bring the database to revision {REVISION}: {str(error).strip()}\n"
-        "it needs CREATE on the database and CREATEROLE, or, where another login made the roles: "
-        "GRANT oms_owner, oms_writer, oms_reader, oms_auditor, oms_archiver TO it WITH ADMIN OPTION"
-    )
+def _failed(error: psycopg.Error) -> LogError:
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return DatabaseAway(f"cannot reach the database to migrate it: {error}")
+    if error.sqlstate == "42501":
+        return LogError(
+            f"this login may not bring the database to revision {REVISION}: {str(error).strip()}\n"
+            "it needs CREATE on the database and CREATEROLE, or, where another login made the roles: "
+            "GRANT oms_owner, oms_writer, oms_reader, oms_auditor, oms_archiver TO it WITH ADMIN OPTION"
+        )
+    return LogError(f"the migration failed ({error.sqlstate}): {error}")
 
 
 def _refuse_newer(found: str | None) -> None:
@@ -167,9 +198,10 @@ def _bring_up(conninfo: str) -> None:
         _migrate(conninfo)
 
 
-def _migrate(conninfo: str) -> None:
+def _migrate(conninfo: str, rehearsed: list[str] | None = None) -> int:
+    """Run the missing migrations and make the views; return how many. What is rehearsed is noted, not committed."""
     from alembic import command
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, event
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
@@ -179,32 +211,47 @@ def _migrate(conninfo: str) -> None:
     config = _configuration()
     try:
         with engine.connect() as bound:
+            if rehearsed is not None:
+                bound.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+                event.listen(bound, "before_cursor_execute", _noting(rehearsed))
             # IF NOT EXISTS would want the right to create even if there is nothing to create.
             if bound.exec_driver_sql(f"SELECT to_regnamespace('{SCHEMA}')").scalar() is None:
                 bound.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
             failpoints.reach("migration.begun")
             config.attributes["connection"] = bound
             command.upgrade(config, REVISION)
-            _define_views(cast(Connection, bound.connection.driver_connection))
+            made = _define_views(cast(Connection, bound.connection.driver_connection))
             failpoints.reach("migration.done")
+            if rehearsed is not None:
+                bound.rollback()
+                return made
             bound.commit()
             failpoints.reach("migration.committed")
+            return made
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.Error):
             raise error.orig from error
         raise
 
 
-def _define_views(connection: Connection) -> None:
+def _noting(statements: list[str]) -> Callable[..., None]:
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if not statement.lstrip().upper().startswith("SELECT"):
+            statements.append(statement)
+
+    return note
+
+
+def _define_views(connection: Connection) -> int:
     """Make the views that this program brings. They are derived, so they need no migration of their own.
 
-    If any differs from what is there, all are made again: they build on one another.
+    If any differs from what is there, all are made again: they build on one another. Returns how many were made.
     """
     wanted = views.definitions()
     found = dict(connection.execute(views.FOUND).fetchall())
     if found == {view.name: view.digest for view in wanted}:
-        return
-    _become_owner(connection)
+        return 0
+    become_owner(connection)
     for name in found:
         connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(views.identifier(name)))
     for view in wanted:
@@ -212,3 +259,4 @@ def _define_views(connection: Connection) -> None:
         connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(name, sql.SQL(view.text)))
         connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(name, sql.Literal(view.digest)))
         connection.execute(sql.SQL("GRANT SELECT ON {} TO oms_reader, oms_auditor").format(name))
+    return len(wanted)

@@ -210,6 +210,7 @@ event_type = Table(
     _need("version", SmallInteger),
     _need("kind", Text),
     _need("meaning", Text),
+    _need("body_schema", JSONB),
     _key("type", "version"),
     CheckConstraint("kind IN ('I', 'D')", name="event_type_kind"),
 )

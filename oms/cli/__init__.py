@@ -31,7 +31,7 @@ COMMANDS = {
     "cancel": Command("oms.cli.operate", "cancel an order, or all working entries", app="cancel"),
     "conformance": Command("oms.cli.conformance", "check order states against published cases"),
     "config": Command("oms.cli.config", "show or check the settings and where each comes from"),
-    "db": Command("oms.cli.database", "status, stop or reset of the embedded database"),
+    "db": Command("oms.cli.database", "status, stop or reset of the embedded database; upgrade"),
     "audit": Command("oms.cli.audit", "ask the log in SQL: recipes, and checks that must find nothing"),
     "verify": Command("oms.cli.verify", "is the log what was appended? by chain, SQL and anchor"),
     "seal": Command("oms.cli.seal", "bind finished days and anchor them outside the database"),

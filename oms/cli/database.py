@@ -1,4 +1,4 @@
-"""`oms db status|stop|reset`, and the event log that every other command opens.
+"""`oms db status|stop|reset|upgrade`, and the event log that every other command opens.
 
 Without --db (or OMS_DATABASE_URL) the embedded PostgreSQL is used: it starts with the first command that
 needs it and stops with the last.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from eventlog.embedded import Status
     from eventlog.postgres import PostgresLog
 
-app = typer.Typer(add_completion=False, help="Look at, stop or delete the embedded database.")
+app = typer.Typer(add_completion=False, help="Look at, stop, delete the embedded database; upgrade any.")
 
 
 @app.command()
@@ -67,6 +67,50 @@ def reset(
     before = embedded.reset()
     output.step("deleted", before.data_dir if before.version else "there was nothing")
     output.finish({"deleted": before.version is not None, "before": _as_dict(before)})
+
+
+@app.command()
+def upgrade(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run it all, say what it was, and take it back.")
+    ] = False,
+) -> None:
+    """Bring the database of this command line to this program: tables, roles, views, months ahead, event types.
+
+    Event rows are never touched, and all migrations are one transaction. Needs the owner's rights, not a writer's.
+    """
+    from eventlog import embedded, schema
+
+    output = output_of(context)
+    url = output.options.database
+    with ExitStack() as stack:
+        conninfo = driver_url(url) if url else stack.enter_context(embedded.session())
+        plan = schema.rehearse(conninfo)
+        for statement in plan.statements:
+            output.step("would run" if dry_run else "runs", _first_line(statement))
+        output.step("revision", f"{plan.found or 'none'} -> {schema.REVISION}, {plan.views} views made anew")
+        result: dict[str, Any] = {"found": plan.found, "revision": schema.REVISION, "dry_run": dry_run}
+        result |= {"statements": list(plan.statements), "views": plan.views}
+        if not dry_run:
+            result |= _brought_up(output, conninfo)
+    output.finish(result)
+
+
+def _brought_up(output: Output, conninfo: str) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    from oms.shell.databases import bring_up
+
+    months, types = bring_up(conninfo, datetime.now(UTC).date())
+    output.step("months", ", ".join(months) or "there were enough")
+    output.step("event types", f"{len(types)} registered" if types else "all known")
+    return {"months": months, "event_types": [f"{one.type} {one.version}" for one in types]}
+
+
+def _first_line(statement: str) -> str:
+    first, *more = statement.strip().splitlines()
+    return f"{first} ..." if more else first
 
 
 @contextmanager

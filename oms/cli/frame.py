@@ -50,7 +50,7 @@ LOG_PROBLEMS: dict[str, tuple[type[OmsError], str, str]] = {
     "MissingPartition": (
         EnvironmentProblem,
         "OMS-D009",
-        "run this program's migrations on the database",
+        "python3 -m oms db upgrade, with a login that may make tables",
     ),
 }
 """Error of the event log or of what it holds -> kind, code, advice. The rest are defects."""

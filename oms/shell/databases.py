@@ -12,10 +12,13 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from eventlog import embedded, schema
+from eventlog.event_types import EventType, register
+from eventlog.failures import translated
 from eventlog.log import EventLog
 from eventlog.memory import MemoryLog
 from eventlog.postgres import PostgresLog
 from oms.errors import EnvironmentProblem
+from oms.events.schemas import described
 from oms.shell.journaled import JournaledLog
 
 MEMORY: Final = "memory"
@@ -39,15 +42,27 @@ def open_log(stack: ExitStack, database: str | EventLog, day: date) -> EventLog:
         log.ensure_partitions(day, MONTHS_AHEAD)
     elif database == EMBEDDED:
         conninfo = stack.enter_context(embedded.session())
-        schema.upgrade(conninfo)
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            schema.ensure_partitions(connection, day, MONTHS_AHEAD)
+        bring_up(conninfo, day)
         log = _connected(stack, make_conninfo(conninfo, user=WRITER))
     else:
         schema.upgrade(database)
         log = _connected(stack, database)
         log.ensure_partitions(day, MONTHS_AHEAD)
     return log
+
+
+def bring_up(conninfo: str, day: date) -> tuple[list[str], list[EventType]]:
+    """As the owner: tables and views of this program, room from `day` on, its event types; (new months, changed types).
+
+    Raises LogError for a login that may not, DatabaseNewer, DatabaseAway.
+    """
+    schema.upgrade(conninfo)
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            months = schema.ensure_partitions(connection, day, MONTHS_AHEAD)
+            return months, register(connection, [EventType(*one) for one in described()])
+    except psycopg.Error as error:
+        raise translated(error, "(any)") from error
 
 
 def refuse_powerful_login(log: EventLog) -> None:
