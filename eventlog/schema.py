@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 
-REVISION = "0004"
+REVISION = "0005"
 SCHEMA = "oms"
 OWNER = "oms_owner"
 MIGRATION_ATTEMPTS = 5

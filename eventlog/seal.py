@@ -33,11 +33,13 @@ WHERE event.trading_day < head.trading_day AND (%(day)s::date IS NULL OR event.t
 ORDER BY event.trading_day, event.account
 """
 SAVE: Final = """
-INSERT INTO oms.day_seal (shard, account, trading_day, first_seq, last_seq, chain, recorded_digest)
-VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+INSERT INTO oms.day_seal (shard, account, trading_day, first_seq, last_seq, chain, recorded_digest, state_digest,
+    fold_version)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 SEALED: Final = """
-SELECT account, first_seq, last_seq, chain, recorded_digest FROM oms.day_seal WHERE trading_day = %s ORDER BY account
+SELECT account, first_seq, last_seq, chain, recorded_digest, coalesce(state_digest, ''), coalesce(fold_version, 0)
+FROM oms.day_seal WHERE trading_day = %s ORDER BY account
 """
 
 
@@ -82,17 +84,18 @@ def open_days(connection: Connection, day: date | None = None) -> list[tuple[str
 
 def save(connection: Connection, seal: Seal) -> None:
     """Keep a seal beside the log. Raises LogError if the day was sealed otherwise before."""
-    values = (seal.first_seq, seal.last_seq, bytes.fromhex(seal.chain), bytes.fromhex(seal.recorded))
+    values = (seal.first_seq, seal.last_seq, bytes.fromhex(seal.chain), bytes.fromhex(seal.recorded),
+              bytes.fromhex(seal.state) or None, seal.fold_version or None)  # fmt: skip
     connection.execute(SAVE, (shard_of(seal.account), seal.account, seal.day, *values))
     stored = [
         one for one in stored_seals(connection, date.fromisoformat(seal.day)) if one.account == seal.account
     ]
-    if [facts(one) for one in stored] != [facts(seal)]:
+    if not (stored and agree(stored[0], seal)):
         raise LogError(f"account {seal.account}: {seal.day} was sealed before, with another content")
 
 
 def stored_seals(connection: Connection, day: date) -> list[Seal]:
-    """The seals of a day as the database has them, by account; without state digests, which only the anchor has."""
+    """The seals of a day as the database has them, by account; those of older programs know no state."""
     return [
         Seal(
             account=name,
@@ -101,14 +104,24 @@ def stored_seals(connection: Connection, day: date) -> list[Seal]:
             last_seq=last,
             chain=chain.hex(),
             recorded=recorded.hex(),
+            state=state.hex(),
+            fold_version=fold_version,
         )
-        for name, first, last, chain, recorded in connection.execute(SEALED, (day,)).fetchall()
+        for name, first, last, chain, recorded, state, fold_version in connection.execute(
+            SEALED, (day,)
+        ).fetchall()
     ]
 
 
 def facts(seal: Seal) -> tuple[str, str, int, int, str, str]:
-    """What the database knows of a seal."""
+    """What the rows of the day say, whatever program reads them."""
     return seal.account, seal.day, seal.first_seq, seal.last_seq, seal.chain, seal.recorded
+
+
+def agree(one: Seal, other: Seal) -> bool:
+    """Whether two seals are of the same rows, and of the same state where both were folded by the same fold."""
+    comparable = one.fold_version == other.fold_version
+    return facts(one) == facts(other) and (not comparable or one.state == other.state)
 
 
 def leaf(seal: Seal) -> bytes:

@@ -169,7 +169,10 @@ day_seal = Table(
     # Binds recorded_at, which the chain cannot hold.
     _need("recorded_digest", LargeBinary),
     _now("sealed_at"),
+    _may("state_digest", LargeBinary),
+    _may("fold_version", Integer),
     _key("shard", "account", "trading_day"),
+    CheckConstraint("(state_digest IS NULL) = (fold_version IS NULL)", name="day_seal_state"),
 )
 
 reader_cursor = Table(

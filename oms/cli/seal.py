@@ -81,7 +81,7 @@ def _seal_days(
     signer: "Ed25519PrivateKey",
 ) -> list[dict[str, object]]:
     from eventlog.anchor import anchor_day, records
-    from eventlog.seal import facts, open_days, save, stored_seals
+    from eventlog.seal import agree, open_days, save, stored_seals
 
     for account, one in open_days(connection, day):
         save(connection, _measured(log, connection, account, one))
@@ -95,7 +95,7 @@ def _seal_days(
             continue
         others = [told[item.day, item.account] for item in stored if (item.day, item.account) in told]
         seals = [_measured(log, connection, item.account, one) for item in fresh]
-        if [facts(item) for item in seals] != [facts(item) for item in fresh]:
+        if not all(map(agree, seals, fresh)):
             raise UsageProblem(
                 "OMS-S001",
                 f"A seal of {one} is not what its rows give now",

@@ -154,7 +154,7 @@ def _seals(
 
     from msgspec.structs import replace
 
-    from eventlog.seal import facts, measure, stored_seals
+    from eventlog.seal import agree, facts, measure, stored_seals
 
     told = {one.day: one for record in reversed(anchored) for one in record.seals if one.account == account}
     for one in told.values():
@@ -167,7 +167,7 @@ def _seals(
                 first_bad_seq=one.first_seq,
                 what=f"seal of {one.day}: recording times",
             )
-        elif account not in stored or facts(stored[account]) != facts(one):
+        elif account not in stored or not agree(stored[account], one):
             yield replace(
                 found,
                 broken="rewritten tail",

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from eventlog import anchor, seal
 from eventlog.anchor import AnchorBroken, FileAnchor, load_key, public_of, records
 from eventlog.chain import account_piece, genesis, link, row_pieces
+from eventlog.errors import LogError
 from eventlog.judge import heads_of, judge
 from eventlog.postgres import PostgresLog
 from oms.cli import main
+from oms.state.digest import FOLD_VERSION
 from tests import pg
 from tests.checkout import ROOT
 from tests.contract.steps import DAY, step
@@ -224,6 +228,7 @@ def test_a_day_is_sealed_once_proven_alone_and_verified(desk: Desk) -> None:
     ("UPDATE oms.event SET recorded_at = recorded_at + interval '1 second' WHERE seq = 9", "changed byte"),
     ("UPDATE oms.day_seal SET last_seq = last_seq - 1", "rewritten tail"),
     ("DELETE FROM oms.day_seal", "rewritten tail"),
+    ("UPDATE oms.day_seal SET state_digest = sha256('another')", "rewritten tail"),
     ("DELETE FROM oms.event WHERE seq = 9", "deleted row"),
     ("DELETE FROM oms.account_head", "rolled-back database"),
 ])  # fmt: skip
@@ -244,6 +249,31 @@ def test_an_exported_log_is_judged_without_a_database(desk: Desk) -> None:
     export.write_bytes(b"\n".join([*lines[:12], lines[12].replace(b"AAPL", b"AAPX"), *lines[13:]]) + b"\n")
     code, verified = desk("verify", "--offline", str(export))
     assert (code, verified["accounts"][0]["broken"]) == (1, "changed byte")
+
+
+def test_a_seal_names_the_state_of_its_day(desk: Desk) -> None:
+    """In the database as in the anchor; another fold, or a seal that knew no state, is no contradiction."""
+    desk("seal")
+    told = records(FileAnchor(desk.place / "anchor"))[0].seals[0]
+    with psycopg.connect(desk.conninfo) as connection:
+        (stored,) = seal.stored_seals(connection, date.fromisoformat(told.day))
+    assert (stored.state, stored.fold_version) == (told.state, FOLD_VERSION)
+    assert stored.state != ""
+    for change in (
+        "state_digest = sha256('x'), fold_version = 999",
+        "state_digest = NULL, fold_version = NULL",
+    ):
+        desk.change(f"UPDATE oms.day_seal SET {change}")
+        assert desk("verify")[0] == 0
+
+
+def test_a_day_sealed_before_with_another_state_is_refused(desk: Desk) -> None:
+    desk("seal")
+    with psycopg.connect(desk.conninfo, autocommit=True) as connection:
+        (stored,) = seal.stored_seals(connection, date(2026, 3, 9))
+        seal.save(connection, stored)
+        with pytest.raises(LogError, match="another content"):
+            seal.save(connection, replace(stored, state="00" * 32))
 
 
 def test_a_day_that_goes_on_is_not_sealed(desk: Desk) -> None:
