@@ -161,6 +161,10 @@ class PostgresLog:
         """What this login could do to logged events beyond appending, in words; a live writer has nothing of it."""
         return self._repeatable("(any)", privileges.excess)
 
+    def forgetful(self) -> tuple[str, ...]:
+        """What could make this server lose what it acknowledged, in words; a live writer's has nothing of it."""
+        return tuple(str(row[0]) for row in self._rows("(any)", queries.FORGETFUL, ()))
+
     # Append
 
     def append(self, head: Head, steps: Sequence[StepRecord]) -> Head:

@@ -147,6 +147,19 @@ WITH login AS (
 SELECT told FROM found WHERE rank = (SELECT min(rank) FROM found) ORDER BY told
 """
 
+# What makes this server forget, or refuse, what a writer was told is stored; no row if nothing does.
+
+FORGETFUL = """
+SELECT told FROM (VALUES
+    (1, pg_is_in_recovery(), 'it is a standby, which takes no rows'),
+    (2, current_setting('fsync') = 'off', 'fsync is off: a power cut loses or damages any of it'),
+    (3, current_setting('full_page_writes') = 'off', 'full_page_writes is off: a power cut leaves torn pages'),
+    (4, current_setting('synchronous_commit') = 'off', 'synchronous_commit is off: a crash loses the last steps'),
+    (5, current_setting('data_sync_retry') = 'on', 'data_sync_retry is on: a disk error is taken for success'),
+    (6, current_setting('server_encoding') <> 'UTF8', 'its encoding is not UTF8')
+) AS asked (rank, is_so, told) WHERE is_so ORDER BY rank
+"""
+
 # Readers and their places.
 
 CREATE_CURSOR = """

@@ -11,7 +11,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from eventlog import embedded, schema
+from eventlog import embedded, failpoints, schema
 from eventlog.event_types import EventType, register
 from eventlog.failures import translated
 from eventlog.log import EventLog
@@ -65,8 +65,28 @@ def bring_up(conninfo: str, day: date) -> tuple[list[str], list[EventType]]:
         raise translated(error, "(any)") from error
 
 
-def refuse_powerful_login(log: EventLog) -> None:
-    """Let only a login that can append, and nothing else, write live. Raises EnvironmentProblem. Reliability 5.3."""
+def refuse_unfit(log: EventLog) -> None:
+    """Let a writer go live only where nothing is wrong with its log. Raises EnvironmentProblem. Reliability 5.3."""
+    if failpoints.is_armed():
+        raise EnvironmentProblem(
+            "OMS-D014",
+            "This process is to die on purpose; nothing was started",
+            where=f"{failpoints.VARIABLE} in the environment",
+            hint="leave that variable out; it belongs to  python3 -m oms torture",
+        )
+    forgetful = log.forgetful() if isinstance(log, PostgresLog | JournaledLog) else ()
+    if forgetful:
+        raise EnvironmentProblem(
+            "OMS-D013",
+            "This database may forget what it has acknowledged; nothing was started",
+            where="the settings of the server or of this login",
+            why="; ".join(forgetful),
+            hint="set them as PostgreSQL does by default, on the primary server",
+        )
+    _refuse_powerful_login(log)
+
+
+def _refuse_powerful_login(log: EventLog) -> None:
     found = log.excess() if isinstance(log, PostgresLog | JournaledLog) else ()
     if found:
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""

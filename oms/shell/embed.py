@@ -34,7 +34,7 @@ from oms.events.strategy import (
 )
 from oms.shell.clock import Clock, SystemClock
 from oms.shell.control import ControlServer
-from oms.shell.databases import EMBEDDED, MEMORY, open_log, refuse_powerful_login
+from oms.shell.databases import EMBEDDED, MEMORY, open_log, refuse_unfit
 from oms.shell.journaled import JournaledLog
 from oms.shell.live import Live
 from oms.shell.opening import Identity, open_runner
@@ -215,10 +215,11 @@ class Oms:
         """Run live: a thread takes what `put` brings and lets time pass by the clock. Ends with `close`.
 
         From now on operators reach it (`oms kill` and its like), and it goes on when the database does not answer.
-        Raises EnvironmentProblem for a database login that could change what is logged: nothing is started then.
+        Raises EnvironmentProblem for a database login that could change what is logged, or a server that may forget it:
+        nothing is started then.
         """
         self._refuse_while_running()
-        refuse_powerful_login(self._log)
+        refuse_unfit(self._log)
         clock = self._clock = clock or SystemClock()
         log = self._log if isinstance(self._log, JournaledLog) else None
         if log is not None:

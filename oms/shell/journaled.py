@@ -242,6 +242,10 @@ class JournaledLog:
         """What the login of the log could do to logged events beyond appending."""
         return self._log.excess() if isinstance(self._log, PostgresLog) else ()
 
+    def forgetful(self) -> tuple[str, ...]:
+        """What could make the log lose what it acknowledged."""
+        return self._log.forgetful() if isinstance(self._log, PostgresLog) else ()
+
     # What passes through
 
     def heads(self) -> list[Head]:

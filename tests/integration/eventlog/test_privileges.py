@@ -3,6 +3,7 @@
 import os
 import pwd
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from eventlog import embedded, privileges, schema
+from eventlog import embedded, failpoints, privileges, schema
 from eventlog.errors import LogError, MissingPartition
 from eventlog.postgres import PostgresLog
 from oms.errors import EnvironmentProblem
@@ -264,16 +265,35 @@ def test_an_act_that_waits_for_a_lock_is_not_called_refused(migrated: str) -> No
     assert "UPDATE of a partition was not refused; it failed by 55P03" in found
 
 
-def test_a_writer_whose_login_could_change_the_log_does_not_start_live(migrated: str) -> None:
-    log = PostgresLog(migrated)
-    with Oms.open(database=log, account="sim/roles/live", day=builders.DAY, at=builders.OPEN) as oms:
-        before = log.head("sim/roles/live")
-        with pytest.raises(EnvironmentProblem) as refused:
+@pytest.fixture(scope="module")
+def durable() -> Iterator[str]:
+    """A server that waits for its disk, which those of the other tests do not."""
+    with pg.durable_database() as conninfo:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            schema.ensure_partitions(connection, builders.DAY, 3)
+        yield conninfo
+
+
+@contextmanager
+def opened(conninfo: str, place: Path) -> Iterator[Oms]:
+    options = {"account": "sim/roles/live", "day": builders.DAY, "at": builders.OPEN, "place": place / "w"}
+    with Oms.open(database=conninfo, **options) as oms:
+        yield oms
+
+
+def refused(conninfo: str, place: Path) -> str:
+    """What a writer is told that is not let in, and that nothing was started."""
+    with opened(conninfo, place) as oms:
+        head = oms._log.head("sim/roles/live")
+        with pytest.raises(EnvironmentProblem) as problem:
             oms.start()
-        assert oms._thread is None
-        assert log.head("sim/roles/live") == before
-    log.close()
-    assert refused.value.render() == (
+        assert (oms._thread, oms._control) == (None, None)
+        assert oms._log.head("sim/roles/live") == head
+    return problem.value.render()
+
+
+def test_a_writer_whose_login_could_change_the_log_does_not_start_live(durable: str, tmp_path: Path) -> None:
+    assert refused(durable, tmp_path) == (
         "OMS-D012  This database login could change what is logged; nothing was started\n"
         "  in     the login that the writer appends with\n"
         "  why    it is a superuser\n"
@@ -281,16 +301,42 @@ def test_a_writer_whose_login_could_change_the_log_does_not_start_live(migrated:
     )
 
 
-def test_the_writer_role_starts_live(migrated: str, tmp_path: Path) -> None:
-    with psycopg.connect(migrated, autocommit=True) as connection:
-        schema.ensure_partitions(connection, builders.DAY, 3)
-    writer = make_conninfo(migrated, user="oms_writer")
-    opened = Oms.open(
-        database=writer, account="sim/roles/w", day=builders.DAY, at=builders.OPEN, place=tmp_path / "w"
-    )
-    with opened as oms:
+def test_the_writer_role_starts_live(durable: str, tmp_path: Path) -> None:
+    with opened(make_conninfo(durable, user="oms_writer"), tmp_path) as oms:
         oms.start()
         assert oms._thread is not None
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    ("-c synchronous_commit=off", "synchronous_commit is off: a crash loses the last steps"),
+])  # fmt: skip
+def test_a_database_that_may_forget_is_not_written_live(
+    durable: str, tmp_path: Path, options: str, told: str
+) -> None:
+    said = refused(make_conninfo(durable, user="oms_writer", options=options), tmp_path)
+    assert said.startswith("OMS-D013  This database may forget what it has acknowledged; nothing was started")
+    assert told in said
+
+
+def test_a_server_that_does_not_wait_for_its_disk_is_found(migrated: str) -> None:
+    log = PostgresLog(make_conninfo(migrated, user="oms_writer"))
+    assert log.forgetful() == (
+        "fsync is off: a power cut loses or damages any of it",
+        "full_page_writes is off: a power cut leaves torn pages",
+    )
+    log.close()
+
+
+def test_a_process_that_is_to_die_does_not_start_live(tmp_path: Path) -> None:
+    options = {"account": "sim/roles/live", "day": builders.DAY, "at": builders.OPEN, "place": tmp_path / "w"}
+    with Oms.open(database="memory", **options) as oms:
+        failpoints.arm(failpoints.Plan())
+        try:
+            with pytest.raises(EnvironmentProblem, match="OMS-D014"):
+                oms.start()
+        finally:
+            failpoints.arm(None)
+        assert oms._thread is None
 
 
 def test_a_login_that_may_not_make_room_says_who_may(migrated: str) -> None:
