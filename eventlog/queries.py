@@ -69,6 +69,17 @@ WHERE shard = %s AND account = %s AND fold_version = %s AND seq <= %s AND EXISTS
 ORDER BY seq DESC LIMIT 1
 """
 
+# The owner's broom: the writer may not delete, and more than a few are of no use.
+PRUNE_SNAPSHOTS = """
+DELETE FROM oms.snapshot USING (
+    SELECT shard, account, fold_version, seq,
+        row_number() OVER (PARTITION BY shard, account, fold_version ORDER BY seq DESC) AS age
+    FROM oms.snapshot
+) AS aged
+WHERE snapshot.shard = aged.shard AND snapshot.account = aged.account AND aged.age > %s
+    AND snapshot.fold_version = aged.fold_version AND snapshot.seq = aged.seq
+"""
+
 # Acquiring a lease.
 
 CREATE_HEAD = """

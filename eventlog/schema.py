@@ -13,7 +13,7 @@ import psycopg
 from msgspec import Struct
 from psycopg import sql
 
-from eventlog import failpoints, views
+from eventlog import failpoints, queries, views
 from eventlog.errors import DatabaseAway, DatabaseNewer, LogError, MissingPartition
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ REVISION = "0005"
 SCHEMA = "oms"
 OWNER = "oms_owner"
 MIGRATION_ATTEMPTS = 5
+SNAPSHOTS_KEPT = 8
 # The name of a table, that of the type of its rows, or an index entry of either: which one collides is chance.
 _MADE_BY_ANOTHER = (
     psycopg.errors.DuplicateTable,
@@ -114,6 +115,11 @@ def ensure_partitions(connection: Connection, first_day: date, months: int = 1) 
         if _create_partition(connection, start):
             created.append(partition_name(start))
     return created
+
+
+def prune_snapshots(connection: Connection, keep: int = SNAPSHOTS_KEPT) -> int:
+    """As the owner: delete all but the newest snapshots of each account and fold version; return how many went."""
+    return connection.execute(queries.PRUNE_SNAPSHOTS, (keep,)).rowcount
 
 
 def partition_name(day: date) -> str:

@@ -54,12 +54,14 @@ def open_log(stack: ExitStack, database: str | EventLog, day: date) -> EventLog:
 def bring_up(conninfo: str, day: date) -> tuple[list[str], list[EventType]]:
     """As the owner: tables and views of this program, room from `day` on, its event types; (new months, changed types).
 
+    Snapshots that nobody will start from any more are deleted, which a writer may not do.
     Raises LogError for a login that may not, DatabaseNewer, DatabaseAway.
     """
     schema.upgrade(conninfo)
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             months = schema.ensure_partitions(connection, day, MONTHS_AHEAD)
+            schema.prune_snapshots(connection)
             return months, register(connection, [EventType(*one) for one in described()])
     except psycopg.Error as error:
         raise translated(error, "(any)") from error

@@ -302,9 +302,13 @@ def test_a_writer_whose_login_could_change_the_log_does_not_start_live(durable: 
 
 
 def test_the_writer_role_starts_live(durable: str, tmp_path: Path) -> None:
-    with opened(make_conninfo(durable, user="oms_writer"), tmp_path) as oms:
+    writer = make_conninfo(durable, user="oms_writer")
+    with opened(writer, tmp_path) as oms:
         oms.start()
         assert oms._thread is not None
+    end = oms._runner.head.seq
+    with opened(writer, tmp_path) as oms:
+        assert oms._runner.snapshot_seq == end
 
 
 @pytest.mark.parametrize(("options", "told"), [

@@ -263,3 +263,21 @@ def test_writer_role_suffices_for_a_log(migrated: str) -> None:
     assert [row.seq for row in log.read("sim/roles/1")] == list(range(1, head.seq + 1))
     log.release(head)
     log.close()
+
+
+def test_only_the_newest_snapshots_are_kept(migrated: str) -> None:
+    """Of each account and fold version; only the owner can delete any."""
+    columns = "shard, account, fold_version, seq, chain, digest, body"
+    insert = f"INSERT INTO oms.snapshot ({columns}) VALUES (1, %s, %s, %s, '', '', '')"
+    with psycopg.connect(migrated) as connection:
+        keys = [(name, fold, seq) for name in ("a", "b") for fold in (1, 2) for seq in range(1, 6)]
+        with connection.cursor() as cursor:
+            cursor.executemany(insert.encode(), keys)
+        assert schema.prune_snapshots(connection, 2) == 12
+        left = connection.execute("SELECT account, fold_version, seq FROM oms.snapshot").fetchall()
+        assert sorted(left) == [key for key in keys if key[2] > 3]
+        assert schema.prune_snapshots(connection, 2) == 0
+        connection.rollback()
+    writer = psycopg.connect(migrated, user="oms_writer")
+    with writer, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        schema.prune_snapshots(writer)
