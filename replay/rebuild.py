@@ -5,11 +5,13 @@ It decides nothing, so it shows what was, whatever the rules are now.
 
 from collections.abc import Callable
 from decimal import localcontext
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventlog.log import EventLog
 from oms.book import Book
 from oms.shell.record import event_of
+from oms.shell.snapshots import newest_usable
+from oms.state.digest import digest
 from oms.values import CONTEXT
 
 Progress = Callable[[int], None]
@@ -31,3 +33,23 @@ def rebuild(log: EventLog, account: str, until: int | None = None, progress: Pro
                 progress(PROGRESS_EVENTS)
         book.reschedule()
     return book
+
+
+class CachedFold(NamedTuple):
+    """The snapshot that a start would begin with: its row, and whether it is the fold of the log up to there."""
+
+    seq: int
+    is_right: bool
+
+
+def cached_fold(log: EventLog, account: str, until: int | None = None) -> CachedFold | None:
+    """Compare that snapshot with the log; None if a start would fold everything.
+
+    A snapshot proves by itself only that it is what its writer held. Raises what `rebuild` raises.
+    """
+    snapshot = newest_usable(log, account, until)
+    if snapshot is None:
+        return None
+    book = rebuild(log, account, snapshot.seq)
+    with localcontext(CONTEXT):
+        return CachedFold(snapshot.seq, digest(book.account, book.pipelines) == snapshot.digest.hex())

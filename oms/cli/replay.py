@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from eventlog.log import EventLog
     from eventlog.verify import ChainReport
     from replay.accounts import Chosen
+    from replay.rebuild import CachedFold
     from replay.verify import Divergence, Verification
 
 app = typer.Typer(add_completion=False)
@@ -188,9 +189,18 @@ def _verify(output: Output, log: "EventLog", chosen: "Chosen", last: int) -> int
     with output.progress("verify", last) as advance:
         found = verify(log, account, last, advance)
     folded = _folded(log, found)
+    cached = _cached(log, found) if folded is not None else None
     good = found.is_identical and chain.intact and folded == found.digest
+    good = good and (cached is None or cached.is_right)
     _report(output, found, chain, folded)
-    output.finish(_result(found, chain, folded), ok=good)
+    if cached is not None:
+        said = "is the fold" if cached.is_right else "IS NOT THE FOLD: delete it before the next start"
+        output.step("snapshot", f"at event {cached.seq} {said}")
+    result = _result(found, chain, folded) | {
+        "snapshot_seq": cached.seq if cached is not None else None,
+        "snapshot_is_right": cached.is_right if cached is not None else None,
+    }
+    output.finish(result, ok=good)
     return 0 if good else 1
 
 
@@ -206,6 +216,12 @@ def _folded(log: "EventLog", found: "Verification") -> str | None:
     except (LogError, UnknownEvent):
         return None
     return digest(book.account, book.pipelines)
+
+
+def _cached(log: "EventLog", found: "Verification") -> "CachedFold | None":
+    from replay.rebuild import cached_fold
+
+    return cached_fold(log, found.account, found.until)
 
 
 def _report(output: Output, found: "Verification", chain: "ChainReport", folded: str | None) -> None:

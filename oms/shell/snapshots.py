@@ -58,12 +58,15 @@ class Resumed(NamedTuple):
 
 def resume(log: EventLog, account: str) -> Resumed:
     """The same book as `recovery.recover`, from the newest usable snapshot on. Raises what reading the log raises."""
-    for snapshot in _candidates(log, account):
-        content = opened(snapshot)
-        if content is not None:
-            book = Book(content.account, content.pipelines)
-            return Resumed(fold_rows(book, log.read(account, snapshot.seq)), snapshot.seq)
+    for snapshot, content in _usable(log, account, None):
+        book = Book(content.account, content.pipelines)
+        return Resumed(fold_rows(book, log.read(account, snapshot.seq)), snapshot.seq)
     return Resumed(fold_rows(Book(), log.read(account)), 0)
+
+
+def newest_usable(log: EventLog, account: str, until: int | None = None) -> Snapshot | None:
+    """The snapshot that a start at row `until` (default: the end) would begin with, if there is one."""
+    return next((snapshot for snapshot, _ in _usable(log, account, until)), None)
 
 
 def taken(head: Head, state: Published) -> Snapshot:
@@ -133,13 +136,15 @@ class Keeper:
             self._log.save_snapshot(_sealed(head, state, body))
 
 
-def _candidates(log: EventLog, account: str) -> Iterator[Snapshot]:
-    until: int | None = None
+def _usable(log: EventLog, account: str, until: int | None) -> Iterator[tuple[Snapshot, Content]]:
+    """Newest first."""
     for _ in range(ATTEMPTS):
         snapshot = log.snapshot(account, FOLD_VERSION, until)
         if snapshot is None:
             return
-        yield snapshot
+        content = opened(snapshot)
+        if content is not None:
+            yield snapshot, content
         until = snapshot.seq - 1
 
 

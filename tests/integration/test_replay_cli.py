@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
+from msgspec import structs
 
 from eventlog.postgres import PostgresLog
 from oms.brokers.simulated import Misbehave, When
 from oms.brokers.simulated.script import NoFillAfterTrigger
 from oms.cli import main
+from oms.shell.snapshots import taken
 from oms.values import Role
 from replay.accounts import choose
 from tests import pg
@@ -97,6 +101,21 @@ def test_verifies_a_day(world: World, oms: Any) -> None:
     assert found["decisions"] > 20
     assert found["digest"] == found["digest_folded"] == world.day.digests[events(world)]
     assert "identical" in oms("replay", "--verify").out
+
+
+def test_a_snapshot_that_is_not_the_fold_is_told(world: World, oms: Any) -> None:
+    """It is whole and says so itself; only the log can tell that its writer held something else."""
+    runner, snapshot = world.day.runner, ("snapshot_seq", "snapshot_is_right")
+    assert [oms("replay", "--verify", "--json").json[name] for name in snapshot] == [None, None]
+    state = runner.published
+    wrong = replace(state, account=structs.replace(state.account, kill_level=1))
+    with psycopg.connect(world.conninfo, autocommit=True) as connection:
+        for held, right in ((state, True), (wrong, False)):
+            world.day.log.save_snapshot(taken(runner.head, held))
+            answer = oms("replay", "--verify", "--json")
+            assert (answer.code, answer.json["verify"]) == (0 if right else 1, "identical")
+            assert [answer.json[name] for name in snapshot] == [events(world), right]
+            connection.execute("DELETE FROM oms.snapshot")
 
 
 def test_looks_at_an_instant(world: World, oms: Any) -> None:
