@@ -8,29 +8,27 @@ Amounts are compared per currency of the instrument; nothing is converted.
 """
 
 from collections import deque
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
-
-from msgspec import Struct
 
 from oms.commands import Command, PlaceOrder, ReplaceOrder, adds_risk
 from oms.config import Settings
 from oms.events.base import Event
-from oms.events.broker import (
-    CommandExpired,
-    CommandFailed,
-    CommandRefused,
-    ExecutionBusted,
-    ExecutionCorrected,
-    OrderCanceled,
-    OrderFilled,
-    OrderRejected,
-)
 from oms.events.market import QuoteReported, TradePrinted
-from oms.events.session import DayRolled, InstrumentDefined
+from oms.shell.counted import (
+    Holding,
+    at_most,
+    entered_since,
+    entries_of,
+    holding_of,
+    messages_since,
+    never_left,
+)
 from oms.state.account import Account
+from oms.state.order import Order, PendingKind
 from oms.state.pipeline import Pipeline
-from oms.values import MILLISECOND, ONE, SECOND, SIGN_OF, SIGN_OF_SIDE, ZERO, Micros, OrderType, Role, Side
+from oms.values import MILLISECOND, ONE, SECOND, ZERO, Micros, OrderType, Role, Side
 
 COLLAR: Final = "price_collar"
 QUANTITY: Final = "max_order_quantity"
@@ -46,167 +44,68 @@ Refusal = tuple[str, str]
 """(limit, text)"""
 
 
-class Holding(Struct):
-    """What the gate believes is held of an instrument. Signed quantity; price is the average of what opened it."""
-
-    currency: str
-    multiplier: Decimal = ONE
-    quantity: Decimal = ZERO
-    price: Decimal = ZERO
-
-    def value(self, last: Decimal | None) -> Decimal:
-        """What is held, at the newest price."""
-        return abs(self.quantity) * (last or self.price) * self.multiplier
-
-    def take(self, quantity: Decimal, price: Decimal) -> Decimal:
-        """Add a signed execution; return what it realised."""
-        held = self.quantity
-        self.quantity = held + quantity
-        if held * quantity >= ZERO:
-            self.price = (
-                (abs(held) * self.price + abs(quantity) * price) / abs(self.quantity)
-                if self.quantity
-                else ZERO
-            )
-            return ZERO
-        closed = min(abs(held), abs(quantity))
-        realized = (price - self.price) * closed * (ONE if held > ZERO else -ONE) * self.multiplier
-        if abs(quantity) > abs(held):
-            self.price = price
-        return realized
-
-
-class Working(Struct):
-    """An entry order that left and may still execute."""
-
-    instrument: str
-    price: Decimal
-    quantity: Decimal
-    filled: Decimal = ZERO
-
-    @property
-    def leaves(self) -> Decimal:
-        """What can still execute."""
-        return max(self.quantity - self.filled, ZERO)
-
-
 class Gate:
-    """Not for several threads: whoever dispatches asks, and observes what was committed."""
+    """Not for several threads: whoever dispatches asks, and shows what was committed.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.kill_level = 0
-        """As committed: nothing is opened from 1 on, and nothing that adds risk leaves from 2 on (I74)."""
+    Its own are the messages of the last second, the newest prices and what it let pass; all other counters follow
+    from the state (`counted`), so that they do not depend on when the gate began.
+    """
+
+    def __init__(self, account: Account, pipelines: Mapping[str, Pipeline]) -> None:
+        """Begin with the folded books: what a writer finds that opens an account or takes it over."""
+        self._account = account
+        self._pipelines = pipelines
         self.log_is_away = False
         """Whether what was decided is durable in the emergency journal alone; then only risk is reduced (I60)."""
-        self._holdings: dict[str, Holding] = {}
-        self._last: dict[str, Decimal] = {}
-        self._working: dict[str, Working] = {}
-        self._roots: dict[str, str] = {}
-        self._executions: dict[str, tuple[str, Side, Decimal, Decimal]] = {}
-        self._realized: dict[str, Decimal] = {}
-        self._sent: deque[Micros] = deque()
-        self._entries: dict[str, deque[Micros]] = {}
+        self._begun_seq = account.seq
+        self._passed: dict[str, str] = {}
+        self._last = {name: price for name, one in pipelines.items() if (price := _newest(one)) is not None}
+        self._holdings: dict[str, tuple[dict[str, Order], Holding]] = {}
+        sent = [at for one in pipelines.values() for at in messages_since(one, account.now - SECOND)]
+        self._sent = deque(sorted(sent))
 
-    def begin(self, account: Account, pipelines: dict[str, Pipeline]) -> None:
-        """Start from the folded books: what a writer finds that takes an account over."""
-        self._realized = dict(account.realized)
-        self.kill_level = account.kill_level
-        for name, pipeline in pipelines.items():
-            self._define(pipeline.instrument)
-            holding = self._holdings[name]
-            last = pipeline.market.last or pipeline.market.bid
-            if last is not None:
-                self._last[name] = last
-            for trade in pipeline.open():
-                price = trade.price_entry
-                if trade.held and price is not None:
-                    holding.take(SIGN_OF[trade.side] * trade.held, price)
-            for order in pipeline.orders.values():
-                if order.is_live and order.role is Role.ENTRY:
-                    price = order.price_limit or last or ZERO
-                    self._roots[order.wire_id] = order.client_order_id
-                    self._working[order.client_order_id] = Working(name, price, order.quantity, order.filled)
-
-    def configure(self, settings: Settings) -> None:
-        """Follow a change of the configuration."""
-        self._settings = settings
-
-    # What happens
+    def follow(self, account: Account, pipelines: Mapping[str, Pipeline]) -> None:
+        """Take the newest durable state."""
+        self._account = account
+        self._pipelines = pipelines
 
     def see(self, event: Event) -> None:
         """Take the newest price of an instrument from market data, logged or not."""
         if isinstance(event, TradePrinted):
             price: Decimal | None = event.price
         elif isinstance(event, QuoteReported):
-            sides = [side for side in (event.bid, event.ask) if side is not None]
-            price = sum(sides, ZERO) / len(sides) if sides else None
+            price = _middle(event.bid, event.ask)
         else:
             return
         if price is not None:
             self._last[event.instrument] = price
 
-    def observe(self, event: Event) -> None:
-        """Count a durable input."""
-        if isinstance(event, OrderFilled):
-            self._filled(event)
-        elif isinstance(event, ExecutionBusted | ExecutionCorrected):
-            self._restated(event)
-        elif isinstance(event, OrderCanceled | OrderRejected):
-            self._working.pop(self._root(event.client_order_id), None)
-        elif isinstance(event, CommandExpired | CommandRefused) or (
-            isinstance(event, CommandFailed) and not event.sent
-        ):
-            # Of a change that did not leave the order stands as it was; its id is no order's first.
-            self._working.pop(event.client_order_id, None)
-        elif isinstance(event, InstrumentDefined):
-            self._define(event)
-        elif isinstance(event, DayRolled):
-            self._realized.clear()
+    @property
+    def kill_level(self) -> int:
+        """As committed: nothing is opened from 1 on, and nothing that adds risk leaves from 2 on (I74)."""
+        return self._account.kill_level
 
-    def _define(self, event: InstrumentDefined) -> None:
-        known = self._holdings.get(event.instrument)
-        if known is None:
-            self._holdings[event.instrument] = Holding(event.currency, event.multiplier)
-
-    def _filled(self, event: OrderFilled) -> None:
-        if event.execution in self._executions or event.instrument not in self._holdings:
-            return
-        self._executions[event.execution] = (event.instrument, event.side, event.quantity, event.price)
-        self._book(event.instrument, SIGN_OF_SIDE[event.side] * event.quantity, event.price)
-        root = self._root(event.client_order_id)
-        working = self._working.get(root)
-        if working is not None:
-            working.filled += event.quantity
-            if not working.leaves:
-                del self._working[root]
-
-    def _restated(self, event: ExecutionBusted | ExecutionCorrected) -> None:
-        """Take the old execution back at its own price, and the corrected one in."""
-        known = self._executions.pop(event.execution, None)
-        if known is None:
-            return
-        name, side, quantity, price = known
-        self._book(name, -SIGN_OF_SIDE[side] * quantity, price)
-        if isinstance(event, ExecutionCorrected):
-            self._executions[event.execution] = (name, side, event.quantity, event.price)
-            self._book(name, SIGN_OF_SIDE[side] * event.quantity, event.price)
-
-    def _book(self, name: str, quantity: Decimal, price: Decimal) -> None:
-        holding = self._holdings[name]
-        realized = holding.take(quantity, price)
-        self._realized[holding.currency] = self._realized.get(holding.currency, ZERO) + realized
+    @property
+    def _settings(self) -> Settings:
+        return self._account.settings
 
     # What may leave
 
     def check(self, command: Command, now: Micros) -> Refusal | None:
         """Why the command must not leave, or None; then it is counted as sent."""
+        refusal = self.verdict(command, now)
+        if refusal is None:
+            self._sent.append(now)
+            if isinstance(command, PlaceOrder) and command.role is Role.ENTRY:
+                self._passed = {own: name for own, name in self._passed.items() if self._waits(own, name)}
+                self._passed[command.client_order_id] = command.instrument
+        return refusal
+
+    def verdict(self, command: Command, now: Micros) -> Refusal | None:
+        """Why the command must not leave at `now`, or None. Counts nothing."""
         while self._sent and self._sent[0] <= now - SECOND:
             self._sent.popleft()
-        refusal = self._refusal(command, now) if adds_risk(command) else self._crowded(command)
-        if refusal is None:
-            self._count(command, now)
-        return refusal
+        return self._refusal(command, now) if adds_risk(command) else self._crowded(command)
 
     def _refusal(self, command: Command, now: Micros) -> Refusal | None:
         assert isinstance(command, PlaceOrder | ReplaceOrder)
@@ -241,15 +140,12 @@ class Gate:
         if isinstance(command, ReplaceOrder):
             return None
         gate = self._settings.gate
-        seen = self._entries.setdefault(command.instrument, deque())
-        while seen and seen[0] <= now - gate.repeated_entry_window_ms * MILLISECOND:
-            seen.popleft()
-        if len(seen) < gate.repeated_entry_limit:
+        pipeline = self._pipelines.get(command.instrument)
+        after = now - gate.repeated_entry_window_ms * MILLISECOND
+        seen = entered_since(pipeline, after, self._has_left) if pipeline is not None else 0
+        if seen < gate.repeated_entry_limit:
             return None
-        return (
-            REPEATED,
-            f"{len(seen)} entries in {command.instrument} within {gate.repeated_entry_window_ms} ms",
-        )
+        return REPEATED, f"{seen} entries in {command.instrument} within {gate.repeated_entry_window_ms} ms"
 
     def _too_big(self, command: PlaceOrder | ReplaceOrder) -> Refusal | None:
         gate = self._settings.gate
@@ -279,66 +175,100 @@ class Gate:
 
     def _too_much_lost(self, command: PlaceOrder | ReplaceOrder) -> Refusal | None:
         limit, currency = self._settings.risk.daily_loss_limit, self._currency(command)
-        lost = -self._realized.get(currency, ZERO)
+        lost = self.lost(currency)
         if lost < limit:
             return None
         return DAILY_LOSS, f"{lost} {currency} lost today, the limit is {limit}"
 
     def _too_exposed(self, command: PlaceOrder | ReplaceOrder) -> Refusal | None:
         currency = self._currency(command)
-        held = [
-            one.value(self._last.get(name))
-            for name, one in self._holdings.items()
-            if one.currency == currency and one.quantity
-        ]
-        replaced = self._root(command.orig_client_order_id) if isinstance(command, ReplaceOrder) else None
-        working = [
-            one.leaves * one.price * self._holdings[one.instrument].multiplier
-            for own, one in self._working.items()
-            if own != replaced and self._holdings[one.instrument].currency == currency
-        ]
-        leaves = max(command.quantity - self._filled_of(command), ZERO)
-        asked = leaves * self._price(command) * self._multiplier(command)
+        own = self._order(command)
+        leaves = max(command.quantity - (own.filled if own is not None else ZERO), ZERO)
+        total = self.exposed(currency, but=own) + leaves * self._price(command) * self._multiplier(command)
         limit = self._settings.risk.max_gross_exposure
-        total = sum((*held, *working), ZERO) + asked
         return (
             (EXPOSURE, f"{total} {currency} held and asked for, the limit is {limit}")
             if total > limit
             else None
         )
 
-    def _count(self, command: Command, now: Micros) -> None:
-        self._sent.append(now)
-        if not isinstance(command, PlaceOrder | ReplaceOrder) or command.role is not Role.ENTRY:
-            return
-        root, filled = command.client_order_id, ZERO
-        if isinstance(command, ReplaceOrder):
-            root = self._root(command.orig_client_order_id)
-            self._roots[command.client_order_id] = root
-            filled = self._filled_of(command)
-        else:
-            self._entries.setdefault(command.instrument, deque()).append(now)
-        self._holdings.setdefault(command.instrument, Holding(self._settings.account.currency))
-        self._working[root] = Working(command.instrument, self._price(command), command.quantity, filled)
+    # What is counted
 
-    def _filled_of(self, command: PlaceOrder | ReplaceOrder) -> Decimal:
-        """What an order that is to be changed has executed; its quantity counts that in."""
-        if isinstance(command, PlaceOrder):
-            return ZERO
-        working = self._working.get(self._root(command.orig_client_order_id))
-        return working.filled if working is not None else ZERO
+    def lost(self, currency: str) -> Decimal:
+        """What executions in a currency have lost since the day rolled, before fees; negative for a gain."""
+        return -sum((self._holding(name).realized for name in self._of(currency)), ZERO)
 
-    def _root(self, wire_id: str | None) -> str:
-        """The first id of an order whose id changed with every change."""
-        return self._roots.get(wire_id or "", wire_id or "")
+    def exposed(self, currency: str, but: Order | None = None) -> Decimal:
+        """What is held in a currency, long and short, and what entries other than `but` may still add."""
+        return sum((self._exposure(name, but) for name in self._of(currency)), ZERO)
+
+    def _exposure(self, name: str, but: Order | None) -> Decimal:
+        """What is held of an instrument at the newest price, and what its entries but one may still add."""
+        pipeline = self._pipelines[name]
+        amount, last = ZERO, self._last.get(name)
+        if pipeline.position:
+            amount = abs(pipeline.position) * (last or self._holding(name).price)
+        for order in entries_of(pipeline):
+            if order is not but and self._has_left(order):
+                amount += at_most(order, last or ZERO)
+        return amount * pipeline.instrument.multiplier
+
+    # What the state says
+
+    def _of(self, currency: str) -> Iterator[str]:
+        for name, pipeline in self._pipelines.items():
+            if pipeline.instrument.currency == currency:
+                yield name
+
+    def _holding(self, name: str) -> Holding:
+        """Reckoned anew only when an order of the instrument, or the day, has changed."""
+        pipeline = self._pipelines[name]
+        known = self._holdings.get(name)
+        if known is not None and known[0] is pipeline.orders:
+            return known[1]
+        holding = holding_of(pipeline)
+        self._holdings[name] = (pipeline.orders, holding)
+        return holding
+
+    def _order(self, command: PlaceOrder | ReplaceOrder) -> Order | None:
+        """The order that a command is about, as it is known so far."""
+        pipeline = self._pipelines.get(command.instrument)
+        return pipeline.find(command.client_order_id) if pipeline is not None else None
+
+    def _has_left(self, order: Order) -> bool:
+        """Whether the broker may have an order. One from before the gate began may have left; nobody saw it."""
+        if never_left(order):
+            return False
+        if order.pending_of(PendingKind.SUBMIT) is None or order.placed_seq <= self._begun_seq:
+            return True
+        return order.client_order_id in self._passed
+
+    def _waits(self, client_order_id: str, name: str) -> bool:
+        """Whether the broker has not answered to an order that left."""
+        order = self._pipelines[name].find(client_order_id)
+        return order is not None and order.pending_of(PendingKind.SUBMIT) is not None
 
     def _price(self, command: PlaceOrder | ReplaceOrder) -> Decimal:
         return command.price_limit or command.price_stop or self._last.get(command.instrument) or ZERO
 
     def _multiplier(self, command: PlaceOrder | ReplaceOrder) -> Decimal:
-        holding = self._holdings.get(command.instrument)
-        return holding.multiplier if holding is not None else ONE
+        pipeline = self._pipelines.get(command.instrument)
+        return pipeline.instrument.multiplier if pipeline is not None else ONE
 
     def _currency(self, command: PlaceOrder | ReplaceOrder) -> str:
-        holding = self._holdings.get(command.instrument)
-        return holding.currency if holding is not None else self._settings.account.currency
+        pipeline = self._pipelines.get(command.instrument)
+        return pipeline.instrument.currency if pipeline is not None else self._settings.account.currency
+
+
+def _newest(pipeline: Pipeline) -> Decimal | None:
+    """The newest price that was logged: of a print, or the middle of a quote."""
+    market = pipeline.market
+    middle = _middle(market.bid, market.ask)
+    if middle is None or (market.last is not None and market.last_seq > market.quote_seq):
+        return market.last
+    return middle
+
+
+def _middle(bid: Decimal | None, ask: Decimal | None) -> Decimal | None:
+    sides = [side for side in (bid, ask) if side is not None]
+    return sum(sides, ZERO) / len(sides) if sides else None

@@ -16,7 +16,6 @@ from oms.commands import Command, QueryOrder
 from oms.events.base import Event, Stamped
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, DepthReported, QuoteReported, TradePrinted
-from oms.events.operator import ConfigActivated
 from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
 from oms.shell.dispatcher import Dispatcher
 from oms.shell.gate import Gate
@@ -62,8 +61,7 @@ class VirtualTime:
         self._filter = market or MarketFilter()
         self._queue: deque[Stamped] = deque()
         self._listeners: list[Listener] = []
-        self._gate = Gate(runner.book.account.settings)
-        self._gate.begin(runner.book.account, runner.book.pipelines)
+        self._gate = Gate(runner.published.account, runner.published.pipelines)
         runner.observe(self._watch)
         self._dispatcher = Dispatcher(broker, self._queue.append, self._gate, runner.renew)
         self._held = runner.take_opening()
@@ -198,12 +196,9 @@ class VirtualTime:
         if result.commands or self._runner.is_full:
             self._release(self._runner.flush())
 
-    def _watch(self, committed: Committed) -> None:
-        event = committed.stamped.event
-        if isinstance(event, ConfigActivated):
-            self._gate.configure(self._runner.published.account.settings)
-        self._gate.observe(event)
-        self._gate.kill_level = self._runner.published.account.kill_level
+    def _watch(self, _committed: Committed) -> None:
+        published = self._runner.published
+        self._gate.follow(published.account, published.pipelines)
 
     def _release(self, commands: list[Command]) -> None:
         if self._held:

@@ -138,11 +138,11 @@ def _command_failed(pipeline: Pipeline, event: broker.CommandFailed, now: Micros
 
 
 def _command_refused(pipeline: Pipeline, event: broker.CommandRefused, now: Micros, _seq: int) -> Folded:
-    return _void(pipeline, event, f"gate: {event.limit}", now)
+    return _void(pipeline, event, f"{reports.GATE}{event.limit}", now)
 
 
 def _command_expired(pipeline: Pipeline, event: broker.CommandExpired, now: Micros, _seq: int) -> Folded:
-    return _void(pipeline, event, "expired before it was sent", now)
+    return _void(pipeline, event, reports.EXPIRED, now)
 
 
 def _void(

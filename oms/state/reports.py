@@ -42,6 +42,11 @@ from oms.values import ZERO, Micros, Role
 DUPLICATE_ORDER: Final = "DUPLICATE_ORDER"
 """Code of a rejection that refuses a second order under an id in use (FIX OrdRejReason 6)."""
 
+GATE: Final = "gate: "
+EXPIRED: Final = "expired before it was sent"
+NEVER_LEFT: Final = (GATE, EXPIRED)
+"""How the text of an order begins that was ended before the wire."""
+
 INTERMEDIATE: Final = (
     ReportedStatus.PENDING_CANCEL,
     ReportedStatus.PENDING_REPLACE,

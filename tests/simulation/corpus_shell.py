@@ -7,6 +7,7 @@ ADMISSION = "oms/execution/admission.py"
 RUNNER = "oms/shell/runner.py"
 VIRTUAL = "oms/shell/virtual.py"
 GATE = "oms/shell/gate.py"
+COUNTED = "oms/shell/counted.py"
 
 SHELL: tuple[Wrong, ...] = (
     wrong(
@@ -172,15 +173,16 @@ SHELL: tuple[Wrong, ...] = (
     ),
     wrong(
         "the gate's budget is not given back",
-        GATE,
-        "            self._working.pop(self._root(event.client_order_id), None)",
-        "            pass",
+        COUNTED,
+        "        return order.missing * price",
+        "        return order.quantity * price",
+        (COUNTED, "    for trade in pipeline.open():", "    for trade in pipeline.trades.values():"),
     ),
     wrong(
         "the gate takes a fall for a rise",
         GATE,
-        "        self._book(event.instrument, SIGN_OF_SIDE[event.side] * event.quantity, event.price)",
-        "        self._book(event.instrument, abs(SIGN_OF_SIDE[event.side]) * event.quantity, event.price)",
+        "            amount = abs(pipeline.position) *",
+        "            amount = sum(one.filled for one in pipeline.orders.values()) *",
     ),
     wrong(
         "quotes beyond a level are not logged",
