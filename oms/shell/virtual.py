@@ -14,6 +14,7 @@ from eventlog import failpoints
 from oms.brokers.base import Sink
 from oms.commands import Command, QueryOrder
 from oms.events.base import Event, Stamped
+from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, DepthReported, QuoteReported, TradePrinted
 from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
@@ -65,6 +66,8 @@ class VirtualTime:
         runner.observe(self._watch)
         self._dispatcher = Dispatcher(broker, self._queue.append, self._gate, runner.renew)
         self._held = runner.take_opening()
+        self._is_asked = False
+        self._must_ask = False
         self.now: Micros = runner.now
 
     def listen(self, listener: Listener) -> None:
@@ -78,6 +81,7 @@ class VirtualTime:
         """
         settings = self._runner.book.account.settings
         patience = self.now + settings.protection.resolve_timeout_ms * MILLISECOND
+        self._is_asked = True
         self._broker.start(self._queue.append, None)
         failpoints.reach("link.started")
         self._broker.query(self._asked_at())
@@ -89,6 +93,7 @@ class VirtualTime:
                 break
             self._settle(due)
         self._release(self._runner.flush())
+        self._is_asked = False
         failpoints.reach("link.settled")
 
     def forget(self, listener: Listener) -> None:
@@ -196,11 +201,18 @@ class VirtualTime:
         if result.commands or self._runner.is_full:
             self._release(self._runner.flush())
 
-    def _watch(self, _committed: Committed) -> None:
-        published = self._runner.published
+    def _watch(self, committed: Committed) -> None:
+        published, event = self._runner.published, committed.stamped.event
         self._gate.follow(published.account, published.pipelines)
+        if isinstance(event, BrokerLinkChanged) and event.status is BrokerLinkStatus.CONNECTED:
+            # The first one answers our own start, which was followed by the question.
+            self._must_ask, self._is_asked = not self._is_asked, False
 
     def _release(self, commands: list[Command]) -> None:
+        if self._must_ask:
+            # What the broker did while the link was down is unknown until it has been asked.
+            self._must_ask = False
+            self._broker.query(self._asked_at())
         if self._held:
             commands = self._with_held(commands)
         if commands:

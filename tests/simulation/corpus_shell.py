@@ -126,8 +126,8 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "a restart does not ask for the books",
         VIRTUAL,
-        "        self._broker.query(self._asked_at())\n",
-        "",
+        "        self._broker.query(self._asked_at())\n        failpoints",
+        "        failpoints",
     ),
     wrong(
         "a refused batch is lost",

@@ -27,11 +27,10 @@ class Crash(BaseException):
 
 
 class Desk:
-    """The link to one oracle. `head_of` tells the end of our log; `hook` may raise Crash at any crossing."""
+    """The link to one oracle. `hook` may raise Crash at any crossing."""
 
-    def __init__(self, oracle: Oracle, faults: tuple[Fault, ...], head_of: Callable[[], int]) -> None:
+    def __init__(self, oracle: Oracle, faults: tuple[Fault, ...]) -> None:
         self.oracle = oracle
-        self._head_of = head_of
         self._faults: dict[tuple[str, int], list[Fault]] = defaultdict(list)
         for fault in faults:
             if fault.nth:
@@ -289,7 +288,6 @@ class Desk:
         held, self._held = self._held, []
         for stamped in held:
             self._deliver_at(now + 1, stamped)
-        self._later(now + 2, lambda later: self.query(self._head_of()))
 
     def clog(self, until: int) -> None:
         """Executions come late, whatever else is said meanwhile."""

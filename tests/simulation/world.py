@@ -86,7 +86,7 @@ class World:
         self.today = self.sessions[0]
         self.clock = self.today.open_at - 60_000 * MS
         self.oracle = Oracle(personality(plan.personality, **plan.switches), plan.seed, _quirks(plan))
-        self.desk = Desk(self.oracle, plan.faults, lambda: self.runner.head.seq if self.runner else 0)
+        self.desk = Desk(self.oracle, plan.faults)
         self.paths = {name: Path(plan.seed, name, plan.days, calm=plan.calm) for name in plan.symbols}
         self.runner: Runner | None = None
         self.time: VirtualTime | None = None

@@ -9,7 +9,7 @@ from eventlog import failpoints
 from eventlog.memory import MemoryLog
 from oms.brokers.simulated import SimulatedBroker
 from oms.brokers.simulated.floor import Settings as BrokerSettings
-from oms.brokers.simulated.script import Misbehave, Reject, When
+from oms.brokers.simulated.script import Disconnect, Misbehave, Reject, Script, When
 from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder
 from oms.config import Settings
 from oms.events.base import Event, Stamped
@@ -48,10 +48,11 @@ class Kill(failpoints.Plan):
 class Broker(SimulatedBroker):
     """Remembers what reached its door. It may refuse stops and the first exits, so that nothing works for a while."""
 
-    def __init__(self, *, refuses: bool) -> None:
+    def __init__(self, script: Script, *, refuses: bool) -> None:
         refused = [When(role=Role.STOP), *(When(role=Role.EXIT, nth=nth) for nth in range(1, REFUSED + 1))]
-        script = tuple(Misbehave(when=one, what=Reject(text="no")) for one in refused)
-        super().__init__(BrokerSettings(seed=1, script=script if refuses else ()))
+        refusals = tuple(Misbehave(when=one, what=Reject(text="no")) for one in refused)
+        super().__init__(BrokerSettings(seed=1, script=(*script, *refusals) if refuses else script))
+        self.asked = 0
         self.sent: list[Command] = []
         self.tells_books = True
         self.watch: Callable[[], bool] = lambda: True
@@ -59,6 +60,7 @@ class Broker(SimulatedBroker):
 
     def query(self, asked_at_seq: int) -> None:
         """Answer, unless it does not."""
+        self.asked += 1
         if self.tells_books:
             super().query(asked_at_seq)
 
@@ -72,8 +74,8 @@ class Broker(SimulatedBroker):
 class Account:
     """One account over several lives of its writer, at one broker. It holds 100 when the first life is over."""
 
-    def __init__(self, *, refuses: bool = False) -> None:
-        self.log, self.broker = MemoryLog(), Broker(refuses=refuses)
+    def __init__(self, *, refuses: bool = False, script: Script = ()) -> None:
+        self.log, self.broker = MemoryLog(), Broker(script, refuses=refuses)
         self.log.ensure_partitions(DAY, 1)
         self.open(OPEN, builders.settings())
         self.feed(builders.instrument(), OPEN)
@@ -172,3 +174,13 @@ def test_an_order_that_is_asked_about_before_it_left_does_not_leave(*, refuses: 
     assert [one for one in account.broker.sent if not isinstance(one, QueryOrder)] == []
     account.quotes(LATE + 3 * SECOND, 30)
     assert (account.held, account.sold, account.broker.positions[NAME]) == (0, 100, 0)
+
+
+def test_books_are_asked_for_whenever_the_link_is_made() -> None:
+    drop = Misbehave(what=Disconnect(after_messages=4, for_ms=5000))
+    account = Account(script=(drop,))
+    assert not account.runner.published.account.connected
+    assert account.broker.asked == 1
+    account.quotes(OPEN + 3 * SECOND, 5)
+    assert account.runner.published.account.reconciled
+    assert account.broker.asked == 2
