@@ -43,11 +43,9 @@ def ack(role: Role, nth: int = -1) -> Input:
     return lambda story: OrderAccepted(**_names(story.order(role, nth)))
 
 
-def received(role: Role, nth: int = -1) -> Input:
+def received(role: Role, nth: int = -1, said: ReportedStatus = ReportedStatus.PENDING_NEW) -> Input:
     """The broker has the order and has not accepted it yet."""
-    return lambda story: OrderStatusReported(
-        **_names(story.order(role, nth)), status=ReportedStatus.PENDING_NEW
-    )
+    return lambda story: OrderStatusReported(**_names(story.order(role, nth)), status=said)
 
 
 def rejected(role: Role, nth: int = -1, text: str = "no") -> Input:

@@ -10,7 +10,8 @@ WITH stops AS (
             -- One that was only ever said to have arrived protects nobody yet.
             AND bool_or(history.type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced', 'OrderFilled',
                     'ExecutionBusted', 'ExecutionCorrected')
-                OR (history.type = 'OrderStatusReported' AND history.body ->> 'status' <> 'PENDING_NEW')) OVER so_far
+                OR (history.type = 'OrderStatusReported' AND history.body ->> 'status' NOT IN (
+                    'PENDING_NEW', 'PENDING_CANCEL', 'PENDING_REPLACE'))) OVER so_far
             THEN history.leaves ELSE 0 END AS covers
     FROM oms.v_order_history AS history
     JOIN oms.event AS placed ON placed.type = 'OrderPlaced' AND placed.body ->> 'role' = 'STOP'

@@ -108,16 +108,16 @@ def _canceled(order: Order, event: broker.OrderCanceled, now: Micros, _seq: int)
     return reports.canceled(order, event, now)
 
 
-def _cancel_rejected(order: Order, event: broker.CancelRejected, _now: Micros, _seq: int) -> fills.Result:
-    return reports.cancel_rejected(order, event)
+def _cancel_rejected(order: Order, event: broker.CancelRejected, now: Micros, _seq: int) -> fills.Result:
+    return reports.cancel_rejected(order, event, now)
 
 
 def _replaced(order: Order, event: broker.OrderReplaced, now: Micros, _seq: int) -> fills.Result:
     return reports.replaced(order, event, now)
 
 
-def _replace_rejected(order: Order, event: broker.ReplaceRejected, _now: Micros, _seq: int) -> fills.Result:
-    return reports.replace_rejected(order, event)
+def _replace_rejected(order: Order, event: broker.ReplaceRejected, now: Micros, _seq: int) -> fills.Result:
+    return reports.replace_rejected(order, event, now)
 
 
 def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: int) -> Folded:

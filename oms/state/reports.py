@@ -185,17 +185,19 @@ def _below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
     return anomaly(order, "count_below_fills", text, order.filled - cumulative, wants_query=wants_query)
 
 
-def cancel_rejected(order: Order, event: CancelRejected) -> Result:
+def cancel_rejected(order: Order, event: CancelRejected, now: Micros) -> Result:
     """The cancel has no effect."""
-    return _refused(order, event, requests.answered(order, PendingKind.CANCEL, event.client_order_id))
+    return _refused(order, event, now, requests.answered(order, PendingKind.CANCEL, event.client_order_id))
 
 
-def replace_rejected(order: Order, event: ReplaceRejected) -> Result:
+def replace_rejected(order: Order, event: ReplaceRejected, now: Micros) -> Result:
     """The replace has no effect; the old terms stand."""
-    return _refused(order, event, requests.answered(order, PendingKind.REPLACE, event.client_order_id))
+    return _refused(order, event, now, requests.answered(order, PendingKind.REPLACE, event.client_order_id))
 
 
-def _refused(order: Order, event: CancelRejected | ReplaceRejected, request: Pending | None) -> Result:
+def _refused(
+    order: Order, event: CancelRejected | ReplaceRejected, now: Micros, request: Pending | None
+) -> Result:
     """Too late, unknown, or an end that we have not seen: the order may be gone, so ask."""
     if request is None:
         return order, ()
@@ -206,7 +208,7 @@ def _refused(order: Order, event: CancelRejected | ReplaceRejected, request: Pen
     if order.status not in LIVE_STATES:
         return order, ()
     if event.status is not None and event.status is not ReportedStatus.REJECTED:
-        order, _ = acknowledged(order, event.broker_order_id)
+        order, _ = _told(order, event.status, event.broker_order_id, now)
     if event.code in (RejectCode.TOO_LATE, RejectCode.UNKNOWN_ORDER) or event.status in _DEAD:
         return order, (anomaly(order, "request_refused", event.code.value, wants_query=True),)
     return order, ()
@@ -263,11 +265,7 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
     if cause is not None:
         order = _with_ids(order, None, event.broker_order_id)
         return ended(order, cause, event.cumulative, "", now)
-    found: tuple[Anomaly, ...] = ()
-    if status is ReportedStatus.PENDING_NEW and order.pending_of(PendingKind.SUBMIT) is not None:
-        order = _received(order, event.broker_order_id)
-    else:
-        order, found = acknowledged(order, event.broker_order_id)
+    order, found = _told(order, status, event.broker_order_id, now)
     cumulative, leaves = event.cumulative, event.leaves
     if _is_outdated(order, event.client_order_id):
         leaves = None
@@ -281,6 +279,22 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
             cumulative = order.quantity
     order, gaps = counted(order, cumulative, order.leaves if leaves is None else leaves, now)
     return order, (*found, *gaps)
+
+
+def _told(order: Order, status: ReportedStatus, broker_order_id: str | None, now: Micros) -> Result:
+    """What a status says about the submission: one that is pending itself tells of receipt, not of acceptance."""
+    if status not in INTERMEDIATE:
+        return acknowledged(order, broker_order_id)
+    if order.pending_of(PendingKind.SUBMIT) is not None:
+        return _received(order, broker_order_id), ()
+    was_lost = order.assumed and order.status is REJECTED
+    order, found = acknowledged(order, broker_order_id)
+    if was_lost:
+        # It was on its way all the time, and its submission waits for the answer as long as it has.
+        own, seq, since = order.client_order_id, order.placed_seq, order.placed_at
+        submit = Pending(kind=PendingKind.SUBMIT, seq=seq, wire_id=own, since=since, asked_at=now)
+        order = replace(order, pending=(submit, *order.pending))
+    return order, found
 
 
 def _received(order: Order, broker_order_id: str | None) -> Order:

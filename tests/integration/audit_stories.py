@@ -15,6 +15,7 @@ from oms.events.broker import (
     OrderFilled,
     OrderUnknown,
     PositionAdjusted,
+    ReportedStatus,
 )
 from oms.events.decisions import DegradationEntered, DegradationLeft, EntryAccepted, OrderPlaced, Rung
 from oms.events.operator import Act, OperatorCommanded
@@ -35,6 +36,8 @@ def received_stop() -> list[Event]:
         answers.ack(Role.ENTRY),
         answers.fill(Role.ENTRY),
         answers.received(Role.STOP),
+        wait(1),
+        answers.received(Role.STOP, said=ReportedStatus.PENDING_REPLACE),
         wait(1),
         answers.ack(Role.STOP),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from oms.events.broker import ReportedStatus
 from oms.events.decisions import (
     CancelRequested,
     EntryAbandoned,
@@ -16,7 +17,18 @@ from oms.events.decisions import (
 )
 from oms.events.operator import Act
 from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
-from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced, unknown
+from tests.answers import (
+    ack,
+    cancelled,
+    confirmed,
+    fill,
+    in_position,
+    received,
+    refused,
+    rejected,
+    replaced,
+    unknown,
+)
 from tests.builders import CLOSE, MINUTE, act, entry, halt, leave, price, settings
 from tests.given import Story, again, given, like, quote, silent, until, wait
 
@@ -115,6 +127,12 @@ def test_a_quote_is_stale_only_after_its_age() -> None:
 
 def test_an_unanswered_request_uses_the_cycle() -> None:
     story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(5))
+    story.when(wait(5)).then_among(like(RepriceSkipped, reason="request unanswered"))
+
+
+@pytest.mark.parametrize("said", [ReportedStatus.PENDING_NEW, ReportedStatus.PENDING_REPLACE])
+def test_an_entry_that_is_only_received_is_not_worked(said: ReportedStatus) -> None:
+    story = given(quote("100.01", "100.07"), entry(), received(Role.ENTRY, said=said))
     story.when(wait(5)).then_among(like(RepriceSkipped, reason="request unanswered"))
 
 

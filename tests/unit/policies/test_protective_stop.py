@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from oms.events.broker import CancelCause, CapabilitiesDeclared
+from oms.events.broker import CancelCause, CapabilitiesDeclared, ReportedStatus
 from oms.events.decisions import (
     AlertCleared,
     Alerted,
@@ -91,8 +91,11 @@ def test_the_guard_stands_in_until_the_stop_is_confirmed() -> None:
 
 
 @pytest.mark.req("OD-042", "I31")
-def test_a_stop_that_is_only_received_leaves_the_guard_armed() -> None:
-    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY)).when(received(Role.STOP)).then()
+@pytest.mark.parametrize(
+    "said", [ReportedStatus.PENDING_NEW, ReportedStatus.PENDING_CANCEL, ReportedStatus.PENDING_REPLACE]
+)
+def test_a_stop_that_is_only_received_leaves_the_guard_armed(said: ReportedStatus) -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY)).when(received(Role.STOP, said=said)).then()
     assert story.protection is Protection.STOP_IN_FLIGHT
     story.when(wait(2.1)).then_among(like(QueryRequested), like(Alerted, code="unprotected"))
     story.when(ack(Role.STOP)).then_among(like(GuardDisarmed))
