@@ -12,7 +12,7 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 
-from eventlog import failpoints, lease, privileges, queries, reading
+from eventlog import failpoints, lease, privileges, queries, reading, waiting
 from eventlog.batch import Batch, prepare, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
@@ -36,7 +36,7 @@ SETTINGS = (
     "SET plan_cache_mode = force_generic_plan",
     "SET jit = off",
 )
-Connection = psycopg.Connection[Any]
+Connection = waiting.Connection
 T = TypeVar("T")
 
 
@@ -50,6 +50,7 @@ class PostgresLog:
         self._lease_ttl_s = lease_ttl_s
         self.patience_s = patience_s
         """How long to wait for a server that was there; may be changed at any time."""
+        self._answer_s: float | None = None
         self._lock = threading.RLock()
         self._prepared: dict[Shape, bytes] = {}
         self._closed = False
@@ -72,7 +73,10 @@ class PostgresLog:
     def _open(self) -> Connection:
         given = psycopg.conninfo.conninfo_to_dict(self._conninfo)
         options: dict[str, Any] = {**NETWORK, **given}
-        connection: Connection = psycopg.connect(autocommit=True, **options)
+        if self._answer_s is not None:
+            options["connect_timeout"] = waiting.CONNECT_S
+        connection = waiting.Connection.connect(autocommit=True, **options)
+        connection.answer_s = self._answer_s
         try:
             for statement in SETTINGS:
                 connection.execute(statement)
@@ -94,15 +98,21 @@ class PostgresLog:
             self._connection = self._connect(self.patience_s)
         return self._connection
 
+    def answer_within(self, seconds: float | None) -> None:
+        """From now on give a server up that takes longer to answer; None: wait as long as it takes."""
+        self._answer_s = self._connection.answer_s = seconds
+
     def _repeatable(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run what may safely run twice, again after a lost connection or a transient failure."""
+        deadline = time.monotonic() + self.patience_s
         with self._lock:
             for attempt in range(TRANSIENT_ATTEMPTS):
                 try:
                     return work(self._usable())
                 except psycopg.Error as error:
                     pooled = error.sqlstate in (FORGOTTEN, PREPARED_ALREADY)
-                    last = attempt == TRANSIENT_ATTEMPTS - 1
+                    late = self._answer_s is not None and time.monotonic() >= deadline
+                    last = late or attempt == TRANSIENT_ATTEMPTS - 1
                     if last or not (is_away(error) or pooled or error.sqlstate in TRANSIENT):
                         raise translated(error, account) from error
                     if is_away(error):
@@ -210,7 +220,7 @@ class PostgresLog:
         parameters = append_parameters(batch, shape)
         # psycopg declares its parameters without the None that it accepts for NULL.
         values = cast("list[bytes]", parameters)
-        result = wire.exec_prepared(name, values, [pq.Format.BINARY] * len(values), pq.Format.BINARY)
+        result = waiting.exec_prepared(wire, name, values, self._answer_s)
         if result.status != pq.ExecStatus.TUPLES_OK:
             raise _failure(wire, result)
         return result.ntuples == 1

@@ -27,7 +27,7 @@ from oms.events.session import JournalSetAside, LogLinkChanged, LogLinkStatus
 from oms.shell.journal import Journal, Mark, Record, records_of
 
 PATIENCE_S: Final = 0.5
-"""How long a live writer waits for the database before it goes on without it."""
+"""How long a live writer waits for the database, refusing or silent, before it goes on without it."""
 RETRY_S: Final = 0.5
 RETRY_SHARE: Final = 4
 """Trying to reach a database that makes us wait may take a fifth of the time at most."""
@@ -55,6 +55,8 @@ class JournaledLog:
         self._is_armed = True
         self._clock = clock
         self._journal = self._journal or self._journal_of(self._account)
+        if isinstance(self._log, PostgresLog):
+            self._log.answer_within(PATIENCE_S)
         self._be_patient(PATIENCE_S)
 
     def _journal_of(self, account: str) -> Journal:

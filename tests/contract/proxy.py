@@ -26,6 +26,8 @@ class Proxy:
         self.cuts = 0
         self.was_cut = threading.Event()
         self._cut: Cut | None = None
+        self._flows = threading.Event()
+        self._flows.set()
         self._sockets: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(place / SOCKET))
@@ -38,9 +40,18 @@ class Proxy:
         self.was_cut.clear()
         self._cut = how
 
+    def hold(self) -> None:
+        """Let nothing through in either direction, and say nothing: a server that hangs."""
+        self._flows.clear()
+
+    def let_go(self) -> None:
+        """Let through what was held."""
+        self._flows.set()
+
     def close(self) -> None:
         """Refuse new connections and drop the present ones."""
         # Threads that wait in accept() or recv() keep a closed socket alive: first wake them, then close.
+        self._flows.set()
         _drop(self._listener)
         self._threads[0].join()
         for end in self._sockets:
@@ -67,7 +78,7 @@ class Proxy:
             self._run(self._answer, server, client)
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
-        while data := _receive(client):
+        while data := self._received(client):
             if self._cut == "before the statement":
                 self._note()
                 _drop(client)
@@ -81,12 +92,17 @@ class Proxy:
         _drop(server)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        while data := _receive(server):
+        while data := self._received(server):
             if self._cut == "before the answer":
                 self._note()
                 break
             _send(client, data)
         _drop(client)
+
+    def _received(self, end: socket.socket) -> bytes:
+        data = _receive(end)
+        self._flows.wait()
+        return data
 
     def _note(self) -> None:
         self._cut = None

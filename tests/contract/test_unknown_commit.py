@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,7 +13,7 @@ from eventlog.errors import DatabaseAway, Fenced
 from eventlog.postgres import PostgresLog
 from eventlog.verify import verify_chain
 from tests.contract.proxy import Cut, Proxy
-from tests.contract.steps import DAY, row, step
+from tests.contract.steps import DAY, row, step, stream
 
 
 @pytest.fixture
@@ -221,8 +221,6 @@ def test_held_head_is_given_up_after_a_bound(
 
 
 def test_many_shapes_stay_within_the_prepared_bound(direct: PostgresLog, account: str) -> None:
-    from tests.contract.steps import stream
-
     head = direct.acquire(account, "me")
     steps = list(stream(1, 400, seed=3))
     for one in steps:
@@ -258,3 +256,50 @@ def test_serialised_writers_lose_cleanly(conninfo: str, direct: PostgresLog, acc
         thread.join(60)
     assert sorted(outcomes) == ["fenced"] * 9 + ["stored"]
     assert rows(direct, account) == [1]
+
+
+def in_time(work: Callable[[], object]) -> list[BaseException]:
+    """What a call raises; a call that does not come back fails the test instead of stopping it."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is the answer.
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "it waits for a server that hangs"
+    return raised
+
+
+@pytest.mark.req("I60")
+def test_server_that_hangs_is_away(log: PostgresLog, proxy: Proxy, direct: PostgresLog, account: str) -> None:
+    head = warm(log, account)
+    log.patience_s = 0.2
+    log.answer_within(0.2)
+    proxy.hold()
+    calls: list[Callable[[], object]] = [
+        lambda: log.append(head, [step(3, decisions=1, key="second")]),
+        lambda: log.append(head, [step(3)]),
+        lambda: log.renew(head),
+        lambda: log.head(account),
+    ]
+    for call in calls:
+        (raised,) = in_time(call)
+        assert isinstance(raised, DatabaseAway)
+    assert rows(direct, account) == [1, 2]
+    proxy.let_go()
+    log.patience_s = 10.0
+    log.answer_within(10.0)
+    after = log.append(head, [step(3, decisions=1, key="second")])
+    assert after == direct.head(account)
+    assert rows(direct, account) == [1, 2, 3, 4], "once, though the first attempt may have arrived after all"
+
+
+def test_large_batch_passes_a_bound(log: PostgresLog, account: str) -> None:
+    log.answer_within(30.0)
+    head = log.append(log.acquire(account, "me"), list(stream(1, 3000)))
+    assert rows(log, account) == list(range(1, head.seq + 1))
