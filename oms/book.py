@@ -85,4 +85,5 @@ class Book:
             known = self.deadlines.get(name)
             if known is None or known > self.account.now:
                 return
-        self.deadlines.put(name, next_due(self.account, self.pipelines[name], self.account.now))
+        due = next_due(self.account, self.pipelines[name], self.account.now, calm=self._calm.get(name))
+        self.deadlines.put(name, due)

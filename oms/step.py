@@ -18,7 +18,7 @@ from oms.policies import CLOSERS, OWNERS, POLICIES, kill_switch
 from oms.state import calm as calms
 from oms.state import invariants
 from oms.state.account import ACCOUNT_WIDE, Account, fold_account
-from oms.state.calm import CHANGED, Calm
+from oms.state.calm import ALWAYS, CHANGED, Calm
 from oms.state.fold import fold
 from oms.state.order import Anomaly
 from oms.state.pipeline import Pipeline
@@ -112,18 +112,23 @@ def pipeline_of(event: Event) -> str | None:
 
 
 def next_due(
-    account: Account, pipeline: Pipeline, now: Micros, *, decided_at: Micros | None = None
+    account: Account,
+    pipeline: Pipeline,
+    now: Micros,
+    *,
+    decided_at: Micros | None = None,
+    calm: Calm | None = None,
 ) -> Micros | None:
     """The earliest deadline of any policy for a pipeline after `decided_at` (default: `now`), when they last ran.
 
-    None while nothing is under way.
+    None while nothing is under way. With `calm` what is not asked in a calm is left out: it has no deadline to come.
     """
     if not pipeline.is_busy or not account.config_sha256:
         return None
     decided_at = now if decided_at is None else decided_at
     view = View(account, pipeline, now)
     earliest: Micros | None = None
-    for dues in _DUES:
+    for dues in _CALM_DUES if calm is not None and calm.pipeline is pipeline else _DUES:
         for due in dues(view):
             if due > decided_at and (earliest is None or due < earliest):
                 earliest = due
@@ -131,6 +136,10 @@ def next_due(
 
 
 _DUES = (*(policy.next_due for policy in POLICIES if policy.next_due is not None), invariants.next_due)
+
+_CALM_DUES = tuple(
+    policy.next_due for policy in POLICIES if policy.next_due is not None and policy.asked == ALWAYS
+)
 
 REQUESTS = (
     strategy.EntryRequested,

@@ -48,6 +48,8 @@ def cancel_at(view: View, trade: Trade, order: Order) -> Micros | None:
     if order.pending_of(PendingKind.CANCEL) is not None:
         return None
     at = order.requested_at + pause(view, trade, order.refusals)
+    if not order.pending:
+        return at
     return max([at, *(one.since + view.ack_timeout() for one in order.pending)])
 
 

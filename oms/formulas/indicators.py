@@ -92,10 +92,10 @@ class Swings(Struct, frozen=True, gc=False, kw_only=True):
         if len(lows) < span:
             return after
         low, high = lows[self.width], highs[self.width]
-        if _turns([-value for value in lows], self.width):
+        if low < min(lows[: self.width]) and low <= min(lows[self.width + 1 :]):
             rising = self.swing_low is not None and low > self.swing_low
             after = replace(after, swing_low=low, higher_low=low if rising else self.higher_low)
-        if _turns(highs, self.width):
+        if high > max(highs[: self.width]) and high >= max(highs[self.width + 1 :]):
             falling = self.swing_high is not None and high < self.swing_high
             after = replace(after, swing_high=high, lower_high=high if falling else self.lower_high)
         return after
@@ -106,11 +106,3 @@ def true_range(bar: BarClosed, previous_close: Decimal | None) -> Decimal:
     if previous_close is None:
         return bar.high - bar.low
     return max(bar.high, previous_close) - min(bar.low, previous_close)
-
-
-def _turns(values: tuple[Decimal, ...] | list[Decimal], width: int) -> bool:
-    """Whether the middle value is above all before it and below none after it."""
-    middle = values[width]
-    return all(value < middle for value in values[:width]) and all(
-        value <= middle for value in values[width + 1 :]
-    )

@@ -70,6 +70,9 @@ def stop_failures(view: View, trade: Trade) -> tuple[int, ...]:
 
 def _refusals(view: View, trade: Trade) -> Iterator[Event]:
     """One alert per role when the newest order of it, or of a tranche, is refused; until the broker takes one."""
+    known = view.pipeline.orders
+    if not trade.alerts and OrderStatus.REJECTED not in [known[one].status for one in trade.order_ids]:
+        return
     slots = (
         ("entry_rejected", trade.entries),
         ("stop_rejected", trade.stops),

@@ -11,7 +11,7 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.strategy import ExhaustionReported
 from oms.execution import orders, retries
-from oms.execution.ladder import rung_price
+from oms.execution.ladder import RUNNER, rung_price
 from oms.formulas.risk import allocate
 from oms.state.calm import CHANGED
 from oms.state.order import Order
@@ -104,24 +104,28 @@ def _why_not(view: View, trade: Trade) -> str:
 
 def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
     """Place what is missing and enlarge what is too small; `room` is the part of the position without a target."""
-    quantities = allocate(trade.entered, [rung.pct for rung in trade.rungs], view.lot)
+    if room <= ZERO:
+        return
+    known, shares = view.orders(trade.targets), tuple[Decimal, ...]()
     for index, rung in enumerate(trade.rungs):
-        price = rung_price(view, trade, rung.trigger)
-        if price is None or quantities[index] <= ZERO:
-            continue
-        mine = [order for order in view.orders(trade.targets) if order.rung == index]
+        mine = [order for order in known if order.rung == index]
         newest = mine[-1] if mine else None
-        if newest is None or _may_retry(view, trade, newest, mine):
-            quantity = min(quantities[index], room)
-            if quantity > ZERO:
-                room -= quantity
-                yield orders.place(
-                    trade, Role.TARGET, quantity, OrderType.LIMIT, price_limit=price, rung=index, policy=NAME
-                )
-        elif _has_grown(newest, quantities[index], room):
-            extra = min(quantities[index] - newest.quantity, room)
-            room -= extra
-            yield orders.change(newest, newest.quantity + extra, price_limit=newest.price_limit, policy=NAME)
+        is_missing = newest is None or _may_retry(view, trade, newest, mine)
+        if rung.trigger == RUNNER or not (is_missing or (newest is not None and _may_grow(newest))):
+            continue
+        # Shares and prices are the dearest questions here, so they come last.
+        shares = shares or allocate(trade.entered, [one.pct for one in trade.rungs], view.lot)
+        has = ZERO if is_missing or newest is None else newest.quantity
+        extra = min(shares[index] - has, room)
+        if extra <= ZERO or (price := rung_price(view, trade, rung.trigger)) is None:
+            continue
+        room -= extra
+        if is_missing or newest is None:
+            yield orders.place(
+                trade, Role.TARGET, extra, OrderType.LIMIT, price_limit=price, rung=index, policy=NAME
+            )
+        else:
+            yield orders.change(newest, has + extra, price_limit=newest.price_limit, policy=NAME)
 
 
 def _shrink(view: View, trade: Trade, live: list[Order], excess: Decimal) -> Iterator[Event]:
@@ -158,11 +162,10 @@ def _on_tick(view: View, side: Side, price: Decimal) -> Decimal:
     return round_down_to_tick(price, view.tick) if side is Side.SELL else round_up_to_tick(price, view.tick)
 
 
-def _has_grown(order: Order, quantity: Decimal, room: Decimal) -> bool:
-    """More was entered than the tranche was placed for; one that has begun to fill is left alone (OD-070)."""
-    if not order.is_live or order.is_pending or order.filled > ZERO or order.refusals:
-        return False
-    return order.quantity < quantity and room > ZERO
+def _may_grow(order: Order) -> bool:
+    """Whether more may have been entered than the tranche was placed for; one that has begun to fill is left alone
+    (OD-070)."""
+    return order.is_live and not order.is_pending and order.filled <= ZERO and not order.refusals
 
 
 def _may_retry(view: View, trade: Trade, newest: Order, mine: list[Order]) -> bool:

@@ -45,17 +45,22 @@ def next_due(view: View) -> Iterator[Micros]:
 
 def violated(view: View, trade: Trade) -> str:
     """The first invariant that our own decisions broke, or "". What a broker does is alerted, not judged here."""
-    if len(_ours(view.live(trade.entries))) > 1:
+    live = view.live(trade.entries)
+    if len(live) > 1 and len(_ours(live)) > 1:
         return "I45: two live entries"
     stops = [order for order in view.live(trade.stops) if order.order_type is not OrderType.LIMIT]
-    if len(_ours(stops)) > 1:
+    if len(stops) > 1 and len(_ours(stops)) > 1:
         return "I33: two live stops"
-    rungs = [order.rung for order in _ours(view.live(trade.targets))]
-    if len(rungs) != len(set(rungs)):
+    targets = view.live(trade.targets)
+    if _have_twins(targets) and _have_twins(_ours(targets)):
         return "I46: two live targets of one tranche"
     if trade.level is not None and trade.level <= ZERO:
         return "I37: a stop level that is not positive"
     return ""
+
+
+def _have_twins(targets: list[Order]) -> bool:
+    return len({order.rung for order in targets}) < len(targets)
 
 
 def _ours(live: list[Order]) -> list[Order]:

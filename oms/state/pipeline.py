@@ -96,11 +96,21 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
         position on its side where others have traded or the position was adjusted; then older trades come first
         (architecture 6, "External orders"; 9.7). What the broker counts for an entry is there, seen or not.
         """
-        left, unseen = trade.held, ZERO
-        for one in (*trade.stops, *trade.targets, *trade.exits):
-            order = self.orders[one]
-            if order.total > order.filled and not order.is_live:
-                unseen += order.missing
+        known = _SELLABLE[0]
+        if known[0] is self and known[1] is trade:
+            return known[2]
+        sellable = self._sellable(trade)
+        _SELLABLE[0] = (self, trade, sellable)
+        return sellable
+
+    def _sellable(self, trade: Trade) -> Decimal:
+        left, unseen, orders = trade.held, ZERO, self.orders
+        for ids in (trade.stops, trade.targets, trade.exits):
+            for one in ids:
+                order = orders[one]
+                # Most have nothing unseen, and one number is then both counts.
+                if order.total is not order.filled and order.total > order.filled and not order.is_live:
+                    unseen += order.missing
         if self.external or self.adjusted:
             older = (other.held for other in self.open() if other.trade_no < trade.trade_no)
             entered = (self.orders[one].missing for other in self.open() for one in other.entries)
@@ -117,6 +127,10 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
             if one is not None and (own := self.aliases.get(one)) is not None:
                 return self.orders[own]
         return None
+
+
+_SELLABLE: list[tuple[Pipeline | None, Trade | None, Decimal]] = [(None, None, ZERO)]
+"""The newest answer of `Pipeline.sellable`: policies ask the same of the same state one after the other."""
 
 
 def confirmed_stop_quantity(pipeline: Pipeline, trade: Trade) -> Decimal:

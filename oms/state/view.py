@@ -64,8 +64,10 @@ class View(Struct, frozen=True, gc=False):
 
     def orders(self, ids: tuple[str, ...]) -> list[Order]:
         """Orders of a role slot."""
-        return self.pipeline.of(ids)
+        known = self.pipeline.orders
+        return [known[one] for one in ids]
 
     def live(self, ids: tuple[str, ...]) -> list[Order]:
         """Orders of a role slot that may still execute."""
-        return self.pipeline.live(ids)
+        known = self.pipeline.orders
+        return [order for one in ids if (order := known[one]).is_live]

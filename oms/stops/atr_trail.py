@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.stops.base import excursion_r, on_tick
+from oms.stops.base import excursion_r, has_target_fill, on_tick
 from oms.values import SIGN_OF, ZERO
 
 
@@ -13,8 +13,8 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
     setting = view.settings_of(trade).trail
     if trade.atr is None or trade.mfe is None or trade.atr <= ZERO:
         return None
-    reached = excursion_r(trade)
-    earned = reached is not None and reached >= setting.activate_r
-    if not earned and all(order.filled == ZERO for order in view.orders(trade.targets)):
-        return None
+    if not has_target_fill(view, trade):
+        reached = excursion_r(trade)
+        if reached is None or reached < setting.activate_r:
+            return None
     return on_tick(trade, trade.mfe - SIGN_OF[trade.side] * setting.atr_factor * trade.atr, view.tick)

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from oms.state.trade import Trade
+from oms.state.view import View
 from oms.values import SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up_to_tick
 
 
@@ -12,6 +13,12 @@ def excursion_r(trade: Trade) -> Decimal | None:
     if price is None or trade.mfe is None or trade.risk == ZERO:
         return None
     return (trade.mfe - price) * SIGN_OF[trade.side] / trade.risk
+
+
+def has_target_fill(view: View, trade: Trade) -> bool:
+    """Whether any target of the trade has filled, if only in part."""
+    orders = view.pipeline.orders
+    return any(orders[one].filled != ZERO for one in trade.targets)
 
 
 def on_tick(trade: Trade, price: Decimal, tick: Decimal) -> Decimal:

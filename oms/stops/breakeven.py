@@ -5,13 +5,14 @@ from decimal import Decimal
 from oms.formulas.cost import BreakEvenMode, break_even_price
 from oms.state.trade import Trade
 from oms.state.view import View
+from oms.stops.base import has_target_fill
 from oms.values import ZERO
 
 
 def candidate(view: View, trade: Trade) -> Decimal | None:
     """The price at which the rest of the trade no longer loses, once a target has filled."""
-    price = trade.price_entry
-    if price is None or all(order.filled == ZERO for order in view.orders(trade.targets)):
+    price = trade.price_entry if has_target_fill(view, trade) else None
+    if price is None:
         return None
     setting = view.settings_of(trade).breakeven
     mode = BreakEvenMode(setting.offset_mode)

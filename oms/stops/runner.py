@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.stops.base import on_tick
+from oms.stops.base import has_target_fill, on_tick
 from oms.values import SIGN_OF, ZERO, PositionSide
 
 
@@ -12,8 +12,7 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
     """min(EMA9 of closes, last higher low) - buffer, mirrored for a short; None while targets are still to come."""
     if not trade.targets or trade.held <= ZERO:
         return None
-    orders = view.orders(trade.targets)
-    if any(order.is_live for order in orders) or all(order.filled == ZERO for order in orders):
+    if not has_target_fill(view, trade) or view.live(trade.targets):
         return None
     ema, swings = view.market.ema.value, view.market.swings
     if trade.side is PositionSide.LONG:

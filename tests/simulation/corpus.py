@@ -308,8 +308,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "targets sell a share too many",
         POLICIES + "targets.py",
-        "            quantity = min(quantities[index], room)",
-        "            quantity = quantities[index] + 1",
+        "        extra = min(shares[index] - has, room)",
+        "        extra = shares[index] + 1 if is_missing else min(shares[index] - has, room)",
     ),
     wrong(
         "targets stay when the stop is out",
