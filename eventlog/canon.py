@@ -14,6 +14,8 @@ from eventlog.errors import Unstorable
 INTEGER_LIMIT = 1 << 63
 DEPTH_LIMIT = 100
 _SORTED_LIMIT = 4096
+NUL = "\\u0000"
+"""How JSON writes the one character that no database text can hold; a backslash before u0000 looks the same."""
 # Bodies of one type have the same keys again and again.
 _sorted_keys: set[tuple[str, ...]] = set()
 
@@ -44,7 +46,7 @@ def require_canonical(text: str) -> dict[str, Any]:
     """Assert that a body is canonical and return it decoded. Raises Unstorable, naming the reason."""
     try:
         value = _decoder.decode(text)
-        again = _spaced(msgspec.json.encode(value))
+        again = _format(_encode(value), indent=0).decode()
     except (ValueError, RecursionError) as error:
         raise Unstorable(f"a body is not storable JSON: {error}") from error
     if again != text:
@@ -52,7 +54,7 @@ def require_canonical(text: str) -> dict[str, Any]:
     if type(value) is not dict:
         raise Unstorable("a body must be a JSON object")
     _require_order(value)
-    if "\\u0000" in text:
+    if NUL in text:
         _ordered(value, 0)  # Tells the character U+0000 from a backslash before u0000.
     return value
 
@@ -72,6 +74,7 @@ def _refuse_number(text: str) -> NoReturn:
 
 
 _decoder = msgspec.json.Decoder(float_hook=_refuse_number)
+_encode, _format = msgspec.json.Encoder().encode, msgspec.json.format
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -109,12 +109,15 @@ def append_sql(shape: Shape) -> str:
 
 def append_parameters(batch: Batch, shape: Shape) -> list[bytes | None]:
     """The parameters of `append_sql(shape)`, all binary."""
-    events: list[Pieces] = [
-        (*pieces, bytes_piece(link)) for pieces, link in zip(batch.pieces, batch.links, strict=True)
-    ]
     inbox, outbox = batch.inbox_pieces, list(batch.outbox_pieces.values())
     parameters = _head_parameters(batch)
-    parameters += _flat(events) if shape.plain else _joined(EVENT, events)
+    rows = zip(batch.pieces, batch.links, strict=True)
+    if shape.plain:
+        for pieces, link in rows:
+            parameters += [None if piece == NULL else piece[4:] for piece in pieces]
+            parameters.append(link)
+    else:
+        parameters += _joined(EVENT, [(*pieces, bytes_piece(link)) for pieces, link in rows])
     if shape.inbox:
         parameters += _flat(inbox) if shape.plain else _joined(INBOX, inbox)
     if shape.commands:

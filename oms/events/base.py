@@ -6,9 +6,12 @@ stored order and the conversion of each type are computed once, at import.
 """
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
+from enum import Enum
+from functools import cache
 from operator import attrgetter
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -84,6 +87,23 @@ def body_text(event: Event) -> str:
     """Canonical JSON text of an event's body; fields at their default are left out."""
     encoded = _encode(_converter(type(event))(event))
     return msgspec.json.format(encoded, indent=0).decode()
+
+
+@cache
+def is_closed(cls: type[Struct]) -> bool:
+    """Whether the fields alone say what a body holds, so that `body_text` of values of these types is canonical."""
+    hints = get_type_hints(cls)
+    return all(_is_closed_hint(hints[name]) for name in cls.__struct_fields__)
+
+
+def _is_closed_hint(hint: Any) -> bool:
+    if get_origin(hint) in (Union, UnionType, tuple):
+        return all(map(_is_closed_hint, get_args(hint)))
+    if hint in (str, int, bool, Decimal, date, NoneType, ...):
+        return True
+    return isinstance(hint, type) and (
+        issubclass(hint, Enum) or (issubclass(hint, Struct) and is_closed(hint))
+    )
 
 
 def decode(type_name: str, version: int, body: str | bytes) -> Event:

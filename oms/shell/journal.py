@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.batch import prepare
 from eventlog.envelope import Head, StepRecord
@@ -130,7 +131,8 @@ def records_of(head: Head, steps: Sequence[StepRecord]) -> list[Record]:
     for step in steps:
         after = prepare(head, [step]).after
         marks = Mark(head.seq, head.chain), Mark(after.seq, after.chain)
-        records.append(Record(head.account, head.epoch, *marks, step))
+        # What comes back from a file is checked like anything from outside.
+        records.append(Record(head.account, head.epoch, *marks, replace(step, is_own=False)))
         head = after
     return records
 

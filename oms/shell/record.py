@@ -9,7 +9,7 @@ from typing import Any
 from eventlog.envelope import Envelope, InboxKey, OutboxRow, StepRecord
 from oms import commands
 from oms.commands import QueryOrder
-from oms.events.base import Event, Stamped, UnknownEvent, body_text, decode
+from oms.events.base import Event, Stamped, UnknownEvent, body_text, decode, is_closed
 from oms.events.operator import ConfigActivated
 from oms.step import Recorded, StepResult, pipeline_of
 
@@ -39,27 +39,16 @@ def _reader(kind: type[Event]) -> Callable[[Any], _Columns]:
 def envelope(recorded: Recorded, cause_seq: int, stamped: Stamped, trading_day: date) -> Envelope:
     """The row of one event of the step that `stamped` began."""
     event = recorded.event
-    is_input = recorded.seq == cause_seq
     trade_no, client_order_id, broker_order_id, reason = _columns(event)
-    return Envelope(
-        seq=recorded.seq,
-        cause_seq=cause_seq,
-        kind=event.KIND,
-        type=type(event).__name__,
-        version=event.VERSION,
-        trading_day=trading_day,
-        logical_time=stamped.logical_time,
-        body=body_text(event),
-        pipeline=recorded.pipeline,
-        trade_no=trade_no,
-        client_order_id=client_order_id,
-        broker_order_id=broker_order_id,
-        reason=reason,
-        event_time=stamped.event_time if is_input else None,
-        received_at=stamped.received_at if is_input else None,
-        source=stamped.source if is_input else None,
-        dedupe_key=stamped.dedupe_key if is_input else None,
-    )
+    # By place, which is a third faster: seq, cause_seq, kind, type, version, trading_day, logical_time, body, pipeline,
+    # trade_no, client_order_id, broker_order_id, reason, then what only an input has.
+    row = (
+        recorded.seq, cause_seq, event.KIND, type(event).__name__, event.VERSION, trading_day, stamped.logical_time,
+        body_text(event), recorded.pipeline, trade_no, client_order_id, broker_order_id, reason,
+    )  # fmt: skip
+    if recorded.seq != cause_seq:
+        return Envelope(*row)
+    return Envelope(*row, stamped.event_time, stamped.received_at, stamped.source, stamped.dedupe_key)
 
 
 def record(result: StepResult, stamped: Stamped) -> StepRecord:
@@ -87,6 +76,7 @@ def record(result: StepResult, stamped: Stamped) -> StepRecord:
         outbox_done=tuple(dict.fromkeys(result.settled)),
         raw=stamped.raw,
         config=config_text(stamped.event),
+        is_own=all(is_closed(type(one.event)) for one in result.events[1:]),
     )
 
 

@@ -309,6 +309,22 @@ def test_evidence_needs_frame_and_hash(log: EventLog, account: str, named: objec
     refused(log, log.acquire(account, "me"), [StepRecord((row(1, body=body),), raw=raw)], Unstorable)
 
 
+@pytest.mark.parametrize(("first", "second"), [
+    ('{"a":1}', "{}"), ('{"a": 1.5}', "{}"), ("{}", '{"a": "\\u0000"}'), ("{}", '{"a": "\ud800"}'),
+])  # fmt: skip
+def test_an_encoder_of_our_own_answers_for_no_input_and_no_unstorable_text(
+    log: EventLog, account: str, first: str, second: str
+) -> None:
+    rows = row(1, body=first), row(2, 1, body=second)
+    refused(log, log.acquire(account, "me"), [StepRecord(rows, is_own=True)], Unstorable)
+
+
+def test_a_backslash_before_u0000_is_no_nul(log: EventLog, account: str) -> None:
+    rows = row(1), row(2, 1, body=canonical({"a": "\\u0000"}))
+    log.append(log.acquire(account, "me"), [StepRecord(rows, is_own=True)])
+    assert list(log.read(account)) == list(rows)
+
+
 def test_configuration_is_kept_under_its_hash(log: EventLog, account: str) -> None:
     text = f"account = '{account}'\nGrüße"
     name = sha256(text.encode()).hexdigest()

@@ -47,6 +47,12 @@ def test_the_file_is_private_and_gives_back_what_it_took(tmp_path: Path) -> None
     assert journal.read() == Contents((), 0)
 
 
+def test_what_comes_back_from_a_file_is_checked_whoever_wrote_it() -> None:
+    first = some_records(1)[0].step
+    [record] = records_of(Head(ACCOUNT, 0, genesis(ACCOUNT), 1), [StepRecord(first.events, is_own=True)])
+    assert record.step == first
+
+
 @pytest.mark.req("I60")
 @given(cut=st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
