@@ -94,13 +94,18 @@ def _require_numbered(step: StepRecord, expected: int) -> None:
 
 def _require_storable(step: StepRecord) -> None:
     first = require_canonical(step.events[0].body)
-    for body in [*(row.body for row in step.events[1:]), *(command.body for command in step.outbox)]:
-        if not step.is_own or NUL in body:
-            require_canonical(body)
+    for row in step.events[1:]:
+        if not step.is_own or NUL in row.body:
+            require_canonical(row.body)
+    for command in step.outbox:
+        if not step.is_own or NUL in command.body:
+            require_canonical(command.body)
     for row in step.events:
-        for time in (row.logical_time, row.event_time, row.received_at):
-            if time is not None and not TIME_FIRST <= time <= TIME_LAST:
-                raise OverflowError(f"the time {time} is outside the years 1 to 9999")
+        _require_time(row.logical_time)
+        if row.event_time is not None:
+            _require_time(row.event_time)
+        if row.received_at is not None:
+            _require_time(row.received_at)
     named, given = first.get("raw_sha256"), None if step.raw is None else sha256(step.raw).hexdigest()
     if named != given:
         seq = step.events[0].seq
@@ -110,14 +115,20 @@ def _require_storable(step: StepRecord) -> None:
         )
 
 
+def _require_time(time: int) -> None:
+    if not TIME_FIRST <= time <= TIME_LAST:
+        raise OverflowError(f"the time {time} is outside the years 1 to 9999")
+
+
 def _add_rows(batch: Batch, step: StepRecord, account: bytes) -> None:
-    previous = batch.links[-1] if batch.links else batch.before.chain
+    links, all_pieces = batch.links, batch.pieces
+    previous = links[-1] if links else batch.before.chain
+    batch.rows.extend(step.events)
     for row in step.events:
         pieces = row_pieces(row)
         previous = link(previous, account, pieces)
-        batch.rows.append(row)
-        batch.pieces.append(pieces)
-        batch.links.append(previous)
+        all_pieces.append(pieces)
+        links.append(previous)
 
 
 def _add_beside(batch: Batch, step: StepRecord, seq: int) -> None:

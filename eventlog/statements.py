@@ -5,6 +5,7 @@ The fields that the chain hashed are the wire format already, so they are sent a
 single step, which is fastest there, or joined to one array per column for a batch.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from struct import pack
 
@@ -111,13 +112,13 @@ def append_parameters(batch: Batch, shape: Shape) -> list[bytes | None]:
     """The parameters of `append_sql(shape)`, all binary."""
     inbox, outbox = batch.inbox_pieces, list(batch.outbox_pieces.values())
     parameters = _head_parameters(batch)
-    rows = zip(batch.pieces, batch.links, strict=True)
     if shape.plain:
-        for pieces, link in rows:
+        for pieces, link in zip(batch.pieces, batch.links, strict=True):
             parameters += [None if piece == NULL else piece[4:] for piece in pieces]
             parameters.append(link)
     else:
-        parameters += _joined(EVENT, [(*pieces, bytes_piece(link)) for pieces, link in rows])
+        parameters += _joined(COLUMNS, batch.pieces)
+        parameters.append(_array("chain", list(map(bytes_piece, batch.links))))
     if shape.inbox:
         parameters += _flat(inbox) if shape.plain else _joined(INBOX, inbox)
     if shape.commands:
@@ -175,8 +176,9 @@ def _flat(rows: list[Pieces]) -> list[bytes | None]:
 
 
 def _joined(columns: tuple[str, ...], rows: list[Pieces]) -> list[bytes | None]:
+    return [_array(name, column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)]
+
+
+def _array(column: str, pieces: Sequence[bytes]) -> bytes:
     # One dimension, NULLs allowed, the element type, the length, counted from 1; then the elements.
-    found = zip(columns, zip(*rows, strict=True), strict=True)
-    return [
-        pack(">iiiii", 1, 1, OIDS[_type(name)], len(rows), 1) + b"".join(column) for name, column in found
-    ]
+    return pack(">iiiii", 1, 1, OIDS[_type(column)], len(pieces), 1) + b"".join(pieces)
