@@ -275,7 +275,8 @@ class _Step:
         while True:
             skipped = [one for one, _ in failed]
             self.since = CHANGED if failed else calms.since(before, view)
-            self.report(name, anomalies)
+            if anomalies:
+                self.report(name, anomalies)
             for one, error in failed:
                 self.fail(name, one, error)
             try:

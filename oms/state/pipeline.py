@@ -79,7 +79,9 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
 
     def open(self) -> list[Trade]:
         """Trades that still need attention, oldest first."""
-        return [self.trades[number] for number in self.open_trades]
+        numbers = self.open_trades
+        # Asked twenty times in a step, and nearly always about one trade.
+        return [self.trades[numbers[0]]] if len(numbers) == 1 else [self.trades[one] for one in numbers]
 
     def of(self, ids: tuple[str, ...]) -> list[Order]:
         """The orders of a slot, oldest first."""

@@ -29,7 +29,8 @@ class View(Struct, frozen=True, gc=False):
     @property
     def settings(self) -> Settings:
         """The configuration in force for new trades and safety limits."""
-        return self.account.settings
+        account = self.account
+        return account.configs[account.config_sha256]
 
     @property
     def market(self) -> Market:
@@ -70,4 +71,4 @@ class View(Struct, frozen=True, gc=False):
     def live(self, ids: tuple[str, ...]) -> list[Order]:
         """Orders of a role slot that may still execute."""
         known = self.pipeline.orders
-        return [order for one in ids if (order := known[one]).is_live]
+        return [order for one in ids if (order := known[one]).is_live] if ids else []
