@@ -92,6 +92,14 @@ class Bias(Enum):
     SHORT = "SHORT"
 
 
+class TradingPhase(Enum):
+    """Which part of an instrument's day it is; one without a session is always in the regular one."""
+
+    PRE_MARKET = "PRE_MARKET"
+    REGULAR = "REGULAR"
+    POST_MARKET = "POST_MARKET"
+
+
 class Severity(Enum):
     """How loud an alert is."""
 

@@ -28,6 +28,7 @@ HOLDERS: Final[dict[Protection, Holder]] = {
     Protection.BROKER_STOP: "broker stop",
     Protection.STOP_IN_FLIGHT: "internal guard",
     Protection.EXIT_IN_FLIGHT: "exit in flight",
+    Protection.GUARDED: "internal guard",
     Protection.HALTED: "halt",
     Protection.NAKED: "nobody",
 }

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 
 from oms.events.base import Event, Part, register
-from oms.values import OrderType, Side
+from oms.values import OrderType, Side, TradingPhase
 
 
 class CancelCause(Enum):
@@ -235,7 +235,8 @@ class CommandExpired(Event, frozen=True, kw_only=True):
 
 @register
 class CapabilitiesDeclared(Event, frozen=True, kw_only=True):
-    """What this broker can do (architecture 6); the adapter declares, the log remembers."""
+    """What this broker can do (architecture 6); the adapter declares, the log remembers. A stop triggers in
+    `stop_active_phases` only, a market order is accepted in `market_order_phases` only."""
 
     reserves_inventory: bool = False
     refuses_opposite_side: bool = False
@@ -243,6 +244,8 @@ class CapabilitiesDeclared(Event, frozen=True, kw_only=True):
     modify_stop: bool = True
     reports_trigger: bool = True
     client_ids_unique_for_ever: bool = False
+    stop_active_phases: tuple[TradingPhase, ...] = tuple(TradingPhase)
+    market_order_phases: tuple[TradingPhase, ...] = (TradingPhase.REGULAR,)
 
 
 class PositionLine(Part, frozen=True, kw_only=True):

@@ -49,6 +49,8 @@ def malformed(view: View, wish: EntryRequested) -> Refusal | None:
         return "bad_key_level", f"key level {key} lies on the wrong side of ideal {wish.ideal}"
     if not long and not view.settings.risk.allow_short:
         return "no_shorts", "risk.allow_short is off"
+    if not long and view.capabilities.reserves_inventory:
+        return "no_shorts", "the broker sells only what is held"
     return None
 
 

@@ -78,7 +78,7 @@ def terms(
     if not evidence:
         raise MarketOrderRefused(f"reason {reason!r} came without evidence")
     permitted = reason in view.settings_of(trade).market_orders.allowed_reasons
-    if permitted and view.market.is_regular(view.now):
+    if permitted and view.takes_market_orders():
         return OrderType.MARKET, None
     limit = collared(view, trade, orders.exit_side(trade))
     if limit is None and not permitted:

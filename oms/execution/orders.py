@@ -5,7 +5,8 @@ from decimal import Decimal
 from oms.events.decisions import CancelRequested, OrderPlaced, QueryRequested, ReplaceRequested
 from oms.state.order import Order
 from oms.state.trade import Trade
-from oms.values import BUY_OF, SELL_OF, ZERO, Micros, OrderType, Role, Side, TimeInForce
+from oms.state.venue import way_out
+from oms.values import BUY_OF, Micros, OrderType, Role, Side, TimeInForce
 
 
 def entry_side(trade: Trade) -> Side:
@@ -13,9 +14,7 @@ def entry_side(trade: Trade) -> Side:
     return BUY_OF[trade.side]
 
 
-def exit_side(trade: Trade) -> Side:
-    """The side that brings the position of the trade to zero; reversed after an oversell."""
-    return SELL_OF[trade.side] if trade.held >= ZERO else BUY_OF[trade.side]
+exit_side = way_out
 
 
 def place(

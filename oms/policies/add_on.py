@@ -164,6 +164,8 @@ def _unearned(view: View, trade: Trade) -> admission.Refusal | None:
     setting = view.settings.add_on
     if setting.condition == "off":
         return "no_adds", "add_on.condition is off"
+    if view.capabilities.refuses_opposite_side:
+        return "opposite_side", "the broker refuses an entry beside a working stop"
     if len(_added(view, trade)) >= setting.max_count:
         return "add_limit", f"add_on.max_count is {setting.max_count}"
     price, price_entry = view.exit_price(exit_side(trade)), trade.price_entry

@@ -104,6 +104,8 @@ def _why_stop(view: View, trade: Trade, order: Order) -> str:
         return "trade is over"
     if trade.entered > ZERO and trade.held <= ZERO:
         return "position closed"
+    if trade.held > ZERO and view.capabilities.refuses_opposite_side:
+        return "the stop needs the other side"
     parent = view.pipeline.trades.get(trade.parent_trade_no or 0)
     if parent is not None and (parent.close is not None or parent.held <= ZERO):
         return "the trade it adds to is closing"

@@ -17,6 +17,7 @@ from oms.state.calm import CHANGED
 from oms.state.order import Order, PendingKind
 from oms.state.pipeline import STOP_TYPES
 from oms.state.trade import PLANNED, Close, Trade
+from oms.state.venue import blockers
 from oms.state.view import View
 from oms.values import (
     MILLISECOND,
@@ -68,7 +69,7 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
     if order is not None:
         yield from _work(view, trade, close, order)
         return
-    if view.now < _targets_leave_at(view, trade):
+    if view.now < _targets_leave_at(view, trade) or _is_blocked(view, trade):
         return
     stop = next(iter(view.live(trade.stops)), None) if trade.held > ZERO else None
     if stop is not None and (stop.missing >= trade.held or _is_taken_over(stop)):
@@ -90,6 +91,12 @@ def _targets_leave_at(view: View, trade: Trade) -> Micros:
     targets = view.live(trade.targets) if trade.held > ZERO else []
     asked = [max(order.placed_at, order.requested_at) for order in targets]
     return max(asked) + view.ack_timeout() if asked else 0
+
+
+def _is_blocked(view: View, trade: Trade) -> bool:
+    """Whether an order of the other side, beside which this broker refuses the exit, may still be leaving."""
+    leaving = [order.pending_of(PendingKind.CANCEL) for order in blockers(view, orders.exit_side(trade))]
+    return any(one is None or view.now < one.since + view.ack_timeout() for one in leaving)
 
 
 def _unanswered_at(view: View, order: Order) -> Micros:
@@ -277,6 +284,8 @@ def _dues(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator
             yield _reprice_at(view, trade, close, order)
         return
     yield _targets_leave_at(view, trade)
+    for one in blockers(view, orders.exit_side(trade)):
+        yield from (pending.since + view.ack_timeout() for pending in one.pending)
     yield _retry_at(view, trade)
     for stop in view.live(trade.stops):
         if stop.is_pending:

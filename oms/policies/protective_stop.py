@@ -10,13 +10,20 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import AlertCleared, CloseRequested, GuardArmed, GuardDisarmed, StopMoved
-from oms.execution import orders, retries
+from oms.events.decisions import (
+    AlertCleared,
+    CancelRequested,
+    CloseRequested,
+    GuardArmed,
+    GuardDisarmed,
+    StopMoved,
+)
+from oms.execution import orders, retries, tranches
 from oms.execution.guards import WIDE, breach, is_through
 from oms.state.calm import CHANGED, EXCURSION
 from oms.state.order import Order
-from oms.state.pipeline import confirmed_stop_quantity
-from oms.state.trade import Trade
+from oms.state.trade import Close, Trade
+from oms.state.venue import blockers, exit_waits, working_stop_quantity
 from oms.state.view import View
 from oms.stops import effective_stop
 from oms.values import (
@@ -28,6 +35,7 @@ from oms.values import (
     OrderType,
     PositionSide,
     Role,
+    TradingPhase,
     round_down_to_tick,
     round_up_to_tick,
 )
@@ -58,11 +66,9 @@ def decide(view: View) -> Iterator[Event]:
                 candidate=source,
                 policy=NAME,
             )
-        at_market = trade.close is not None and trade.close.market
-        for decision in _wanted(view, trade, level, live, sellable):
-            at_market = at_market or isinstance(decision, CloseRequested)
-            yield decision
-        yield from _guard(view, trade, level, sellable, at_market=at_market)
+        made = list(_wanted(view, trade, level, live, sellable))
+        yield from made
+        yield from _guard(view, trade, level, sellable, made)
 
 
 def next_due(view: View) -> Iterator[Micros]:
@@ -74,6 +80,13 @@ def next_due(view: View) -> Iterator[Micros]:
         else:
             yield _retry_at(view, trade, live[-1] if live else None)
             yield from retries.cancel_dues(view, trade, live[:-1])
+        yield from _phases(view)
+
+
+def _phases(view: View) -> Iterator[Micros]:
+    """When resting stops wake up or fall asleep."""
+    if len(view.capabilities.stop_active_phases) < len(TradingPhase):
+        yield from (at for at in (view.market.open_at, view.market.close_at) if at is not None)
 
 
 def _wanted(
@@ -84,14 +97,19 @@ def _wanted(
         if view.live(trade.exits):
             yield from retries.cancels(view, trade, live, policy=NAME, reason="the exit works")
     elif not view.market.is_halted:
+        wanted = sellable - tranches.reserved(view, trade)
         if not live:
-            yield from _place(view, trade, level, sellable)
+            if wanted > ZERO:
+                yield from _place(view, trade, level, wanted)
             return
         # One that was believed lost and came back is one too many.
         stop = next((order for order in reversed(live) if order.is_confirmed), live[-1])
         surplus = [order for order in live if order is not stop]
         yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one stop is enough")
-        yield from _change(view, trade, level, stop, sellable)
+        if wanted > ZERO:
+            yield from _change(view, trade, level, stop, wanted)
+        else:
+            yield from retries.cancels(view, trade, [stop], policy=NAME, reason="reserved for a target")
 
 
 def _retry_at(view: View, trade: Trade, stop: Order | None) -> Micros:
@@ -113,11 +131,11 @@ def stop_terms(view: View, trade: Trade, level: Decimal) -> tuple[OrderType, Dec
     return OrderType.STOP_LIMIT, round_up_to_tick(limit, view.tick)
 
 
-def _change(view: View, trade: Trade, level: Decimal, stop: Order, sellable: Decimal) -> Iterator[Event]:
-    """The difference between the stop that should work and the one that does."""
+def _change(view: View, trade: Trade, level: Decimal, stop: Order, wanted: Decimal) -> Iterator[Event]:
+    """The difference between the stop that should work, for `wanted` units, and the one that does."""
     if stop.is_pending or stop.triggered_at is not None or stop.filled > ZERO or stop.missing > ZERO:
         return
-    if stop.leaves == sellable and stop.price_stop == level:
+    if stop.leaves == wanted and stop.price_stop == level:
         return
     if _is_given_up(view, trade, stop) or view.now < _retry_at(view, trade, stop):
         return
@@ -129,7 +147,7 @@ def _change(view: View, trade: Trade, level: Decimal, stop: Order, sellable: Dec
         order_type, limit = stop_terms(view, trade, level)
         yield orders.change(
             stop,
-            stop.filled + sellable,
+            stop.filled + wanted,
             order_type=order_type,
             price_limit=limit,
             price_stop=level,
@@ -141,16 +159,17 @@ def _is_given_up(view: View, trade: Trade, stop: Order) -> bool:
     return stop.refusals > view.settings_of(trade).protection.max_retries
 
 
-def _place(view: View, trade: Trade, level: Decimal, sellable: Decimal) -> Iterator[Event]:
+def _place(view: View, trade: Trade, level: Decimal, wanted: Decimal) -> Iterator[Event]:
     if view.now < _retry_at(view, trade, None):
+        return
+    # The rest of the entry has to leave before the other side is accepted; meanwhile the guard watches.
+    if blockers(view, orders.exit_side(trade)):
         return
     if _is_through(view, trade, level):
         yield from _exit_through(view, trade)
         return
     order_type, limit = stop_terms(view, trade, level)
-    yield orders.place(
-        trade, Role.STOP, sellable, order_type, price_stop=level, price_limit=limit, policy=NAME
-    )
+    yield orders.place(trade, Role.STOP, wanted, order_type, price_stop=level, price_limit=limit, policy=NAME)
 
 
 def _is_through(view: View, trade: Trade, level: Decimal) -> bool:
@@ -171,16 +190,18 @@ def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
         )
 
 
-def _guard(
-    view: View, trade: Trade, level: Decimal, sellable: Decimal, *, at_market: bool
-) -> Iterator[Event]:
+def _guard(view: View, trade: Trade, level: Decimal, sellable: Decimal, made: list[Event]) -> Iterator[Event]:
     """Arm the internal stop while no broker stop is confirmed at the level for all of the position."""
     guard = trade.guard
     lagging = any(
         _is_given_up(view, trade, stop) and stop.price_stop != level for stop in view.live(trade.stops)
     )
-    needed = lagging or confirmed_stop_quantity(view.pipeline, trade) < sellable
-    # An exit at market leaves nothing to watch for.
+    leaving = tuple(one.client_order_id for one in made if isinstance(one, CancelRequested))
+    closes = [one for one in (trade.close, *made) if isinstance(one, Close | CloseRequested)]
+    waits = bool(closes) and exit_waits(view, trade)
+    needed = lagging or waits or working_stop_quantity(view, trade, leaving) < sellable
+    # An exit at market leaves nothing to watch for, once it can be sent.
+    at_market = any(one.market for one in closes) and not waits
     if at_market or not needed:
         yield from _disarmed(trade, "exit at market" if at_market else "broker stop confirmed")
     elif guard is None or guard.level != level:

@@ -12,6 +12,15 @@ from oms.events.base import Event
 from oms.events.strategy import ExhaustionReported
 from oms.execution import orders, retries
 from oms.execution.ladder import RUNNER, rung_price
+from oms.execution.tranches import (
+    again_at,
+    free,
+    is_wanted,
+    on_tick,
+    recall_at,
+    stop_is_out,
+    touched,
+)
 from oms.formulas.risk import allocate
 from oms.state.calm import CHANGED
 from oms.state.order import Order
@@ -25,8 +34,6 @@ from oms.values import (
     OrderType,
     Role,
     Side,
-    round_down_to_tick,
-    round_up_to_tick,
 )
 
 NAME: Final = "targets"
@@ -40,7 +47,7 @@ def decide(view: View) -> Iterator[Event]:
     """Work the ladder of every open trade, or take it back."""
     for trade in view.pipeline.open():
         live = view.live(trade.targets)
-        if not _is_wanted(view, trade):
+        if not is_wanted(view, trade):
             yield from retries.cancels(view, trade, live, policy=NAME, reason=_why_not(view, trade))
             continue
         surplus = _surplus(live)
@@ -50,9 +57,12 @@ def decide(view: View) -> Iterator[Event]:
         excess = sum((order.leaves for order in live), ZERO) - view.pipeline.sellable(trade)
         if excess > ZERO:
             yield from _shrink(view, trade, live, excess)
-        elif _fires(view, trade):
+            continue
+        if _fires(view, trade):
             yield from _fire(view, live)
-        else:
+        if view.capabilities.reserves_inventory:
+            yield from _let_out(view, trade, live)
+        elif not _fires(view, trade):
             yield from _ladder(view, trade, -excess)
 
 
@@ -62,6 +72,8 @@ def next_due(view: View) -> Iterator[Micros]:
         for order in view.orders(trade.targets):
             if order.status is OrderStatus.REJECTED:
                 yield _retry_at(view, trade, order)
+            if view.capabilities.reserves_inventory:
+                yield recall_at(view, trade, order) if order.is_live else again_at(view, trade, order)
         yield from retries.cancel_dues(view, trade, view.live(trade.targets))
 
 
@@ -78,28 +90,32 @@ def _surplus(live: list[Order]) -> list[Order]:
     return [order for order in live if kept[order.rung] is not order]
 
 
-def _is_wanted(view: View, trade: Trade) -> bool:
-    if trade.close is not None or trade.trail_only or view.pipeline.safe_mode:
-        return False
-    if view.pipeline.sellable(trade) <= ZERO:
-        return False
-    setting = view.settings_of(trade).targets
-    if setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":
-        return False
-    return not _stop_is_out(view, trade)
-
-
-def _stop_is_out(view: View, trade: Trade) -> bool:
-    """Whether the stop has been elected or has begun to fill: from then on it alone closes the trade (OD-067)."""
-    return any(order.triggered_at is not None or order.filled > ZERO for order in view.live(trade.stops))
-
-
 def _why_not(view: View, trade: Trade) -> str:
     if view.pipeline.sellable(trade) <= ZERO:
         return "no position"
     if trade.close is not None:
         return trade.close.reason
-    return "stop triggered" if _stop_is_out(view, trade) else "trail only"
+    return "stop triggered" if stop_is_out(view, trade) else "trail only"
+
+
+def _let_out(view: View, trade: Trade, live: list[Order]) -> Iterator[Event]:
+    """Send the tranches that the market has reached, as far as the stop has left room; take back what does not fill."""
+    late = [order for order in live if view.now >= recall_at(view, trade, order)]
+    yield from retries.cancels(view, trade, late, policy=NAME, reason="back to the stop")
+    room = free(view, trade)
+    for one in touched(view, trade):
+        quantity = min(one.quantity, room)
+        if quantity > ZERO:
+            room -= quantity
+            yield orders.place(
+                trade,
+                Role.TARGET,
+                quantity,
+                OrderType.LIMIT,
+                price_limit=one.price,
+                rung=one.rung,
+                policy=NAME,
+            )
 
 
 def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
@@ -152,14 +168,10 @@ def _fire(view: View, live: list[Order]) -> Iterator[Event]:
         near = view.exit_price(order.side)
         if near is None or order.is_pending or order.price_limit is None:
             continue
-        price = _on_tick(view, order.side, near)
+        price = on_tick(view, order.side, near)
         nearer = price < order.price_limit if order.side is Side.SELL else price > order.price_limit
         if nearer:
             yield orders.change(order, order.quantity, price_limit=price, policy=NAME, reason="exhaustion")
-
-
-def _on_tick(view: View, side: Side, price: Decimal) -> Decimal:
-    return round_down_to_tick(price, view.tick) if side is Side.SELL else round_up_to_tick(price, view.tick)
 
 
 def _may_grow(order: Order) -> bool:

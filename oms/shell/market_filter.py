@@ -11,12 +11,16 @@ from oms.events.base import Event, Stamped
 from oms.events.broker import BrokerLinkChanged, BrokerSnapshotReported
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, DepthReported, FeedStale, QuoteReported, QuoteTick, TradePrinted
+from oms.events.operator import OperatorCommanded
+from oms.execution.tranches import levels as target_levels
 from oms.policies.guard_stop import levels
+from oms.policies.stop_fallback import levels as stop_levels
 from oms.state.account import Account
 from oms.state.market import Market
 from oms.state.pipeline import Pipeline
+from oms.state.view import View
 from oms.step import pipeline_of
-from oms.values import MILLISECOND, Micros, PositionSide
+from oms.values import MILLISECOND, SIGN_OF, ZERO, Micros, PositionSide
 
 _UNACCOMPANIED = (
     QuoteReported,
@@ -52,16 +56,28 @@ class MarketFilter:
             return True
         if not pipeline.open_trades:
             return False
+        if _reaches(event, account, pipeline):
+            return True
         return any(_concerns(event, pipeline, side, level) for side, level in levels(pipeline)) or (
             isinstance(event, QuoteReported) and _is_news(event, account, pipeline)
         )
 
-    def before(self, event: Event, pipeline: Pipeline | None) -> Stamped | None:
-        """The quote to log before an input to its instrument, if a newer one is known than the log has."""
-        if isinstance(event, _UNACCOMPANIED) or pipeline is None:
-            return None
+    def before(self, event: Event, pipelines: dict[str, Pipeline]) -> list[Stamped]:
+        """The quotes to log before an input to their instrument, where newer ones are known than the log has.
+
+        An operator's act on the whole account is one to everything that is open: it may arm levels there.
+        """
+        if isinstance(event, _UNACCOMPANIED):
+            return []
         name = pipeline_of(event)
-        return self._newer(name, pipeline) if name is not None else None
+        if name is not None:
+            names = [name] if name in pipelines else []
+        elif isinstance(event, OperatorCommanded):
+            names = [one for one, pipeline in pipelines.items() if pipeline.open_trades]
+        else:
+            names = []
+        found = (self._newer(one, pipelines[one]) for one in names)
+        return [stamped for stamped in found if stamped is not None]
 
     def ticks(self, names: list[str], pipelines: dict[str, Pipeline]) -> tuple[QuoteTick, ...]:
         """The newer quotes of the pipelines that are due, for their clock input."""
@@ -136,6 +152,27 @@ def _is_news(event: QuoteReported, account: Account, pipeline: Pipeline) -> bool
         market.quote_at is None
         or event.received_at - market.quote_at >= _half(account)
         or is_good != market.is_two_sided
+    )
+
+
+def _reaches(event: Event, account: Account, pipeline: Pipeline) -> bool:
+    """Whether the quote is at or beyond a price that is watched by the quotes alone, or the first one back from it.
+
+    Only where the broker's rules ask for it: targets that are held inside, stops whose election is not reported.
+    """
+    if not isinstance(event, QuoteReported):
+        return False
+    market = pipeline.market
+    prices = {PositionSide.LONG: (event.bid, market.bid), PositionSide.SHORT: (event.ask, market.ask)}
+    stops = [] if account.capabilities.reports_trigger else stop_levels(pipeline)
+    # A stop is reached from the other side than a target.
+    watched = [(prices[side], SIGN_OF[side], level) for side, level in stops]
+    targets = target_levels(View(account, pipeline, account.now))
+    watched += [(prices[side], -SIGN_OF[side], level) for side, level in targets]
+    return any(
+        price is not None and (level - price) * sign >= ZERO
+        for found, sign, level in watched
+        for price in found
     )
 
 

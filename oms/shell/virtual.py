@@ -187,9 +187,7 @@ class VirtualTime:
             stamped = self._queue.popleft()
             event = stamped.event
             failpoints.reach("input.received")
-            pipeline = self._runner.book.pipelines.get(getattr(event, "instrument", ""))
-            quote = self._filter.before(event, pipeline)
-            if quote is not None:
+            for quote in self._filter.before(event, self._runner.book.pipelines):
                 self._step(Stamped(event=quote.event, logical_time=self.now))
             self._step(stamped)
             if self._listeners and not isinstance(event, ClockAdvanced):

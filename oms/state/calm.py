@@ -1,8 +1,7 @@
 """Whether a pipeline is calm, and whether anything has come up since: most inputs of a calm pipeline change nothing.
 
 Calm means: every position is under a confirmed stop, no request is on its way, none was refused, nothing is
-closing, the broker owes no answer.
-Then time alone changes nothing but for what the clock, a deadline or a request brings, and most policies need not be
+closing, the broker owes no answer and does by itself what brokers usually do. Then time alone changes nothing but for what the clock, a deadline or a request brings, and most policies need not be
 asked again until an order, a trade, the venue or the settings change. It is a cache beside the state: in no digest,
 never stored, and a step without it decides the same (architecture 3; `tests/unit/test_calm.py`).
 """
@@ -12,13 +11,14 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oms.events.broker import CapabilitiesDeclared
 from oms.state.account import Account
 from oms.state.market import Market
 from oms.state.order import REJECTED, Order
 from oms.state.pipeline import Pipeline, confirmed_stop_quantity
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import ZERO
+from oms.values import ZERO, TradingPhase
 
 SAME: Final = 1
 """A calm pipeline of which nothing has changed but quotes, prints, bars and depth."""
@@ -59,9 +59,22 @@ def is_calm(view: View) -> bool:
     pipeline, market = view.pipeline, view.market
     if not pipeline.open_trades or pipeline.questions or pipeline.safe_mode or market.is_halted:
         return False
+    if not _lets_rest(view.capabilities):
+        return False
     if market.resumed_at is not None and not market.resume_seq:
         return False
     return all(_is_settled(pipeline, trade) for trade in pipeline.open())
+
+
+def _lets_rest(broker: CapabilitiesDeclared) -> bool:
+    """Whether nothing has to be watched that a broker would usually do by itself, or be exchanged in steps."""
+    return (
+        broker.reports_trigger
+        and broker.modify_stop
+        and not broker.reserves_inventory
+        and not broker.refuses_opposite_side
+        and len(broker.stop_active_phases) == len(TradingPhase)
+    )
 
 
 def _is_settled(pipeline: Pipeline, trade: Trade) -> bool:

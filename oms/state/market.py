@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from oms.events.market import BarClosed, DepthReported, QuoteReported, QuoteTick, TradePrinted
 from oms.events.session import SessionOpened, VenueStatus, VenueStatusChanged
 from oms.formulas.indicators import Atr, Ema, Swings
-from oms.values import SECOND, ZERO, Micros, Side
+from oms.values import SECOND, ZERO, Micros, Side, TradingPhase
 
 
 class Market(Struct, frozen=True, gc=False, kw_only=True):
@@ -67,10 +67,17 @@ class Market(Struct, frozen=True, gc=False, kw_only=True):
         return self.bid if side is Side.SELL else self.ask
 
     def is_regular(self, now: Micros) -> bool:
-        """Whether market orders are accepted now: always, where the instrument has no session."""
+        """Whether the regular session is on: always, where the instrument has none."""
         if self.open_at is None:
             return True
         return self.open_at <= now and (self.close_at is None or now < self.close_at)
+
+    def phase(self, now: Micros) -> TradingPhase:
+        """The part of the day; before the session's times are known and without a session it is the regular one."""
+        if self.is_regular(now):
+            return TradingPhase.REGULAR
+        before = self.open_at is not None and now < self.open_at
+        return TradingPhase.PRE_MARKET if before else TradingPhase.POST_MARKET
 
     def is_before_open(self, at: Micros) -> bool:
         """Whether a time lies in the trading before the open of this session."""

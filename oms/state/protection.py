@@ -8,19 +8,24 @@ from decimal import Decimal
 from enum import Enum
 
 from oms.state.order import Order, PendingKind
-from oms.state.pipeline import confirmed_stop_quantity
 from oms.state.trade import Trade
+from oms.state.venue import in_the_way, is_watched, way_out, working_stop_quantity
 from oms.state.view import View
-from oms.values import BUY_OF, MILLISECOND, SELL_OF, ZERO, Micros
+from oms.values import MILLISECOND, ZERO, Micros
 
 
 class Protection(Enum):
-    """How a position is protected. Anything but NAKED is good for a bounded time."""
+    """How a position is protected. Anything but NAKED is good for a bounded time.
+
+    GUARDED: by its own rules the broker lets no stop cover the position at present, and the guard watches on a fresh
+    quote instead.
+    """
 
     FLAT = "FLAT"
     BROKER_STOP = "BROKER_STOP"
     STOP_IN_FLIGHT = "STOP_IN_FLIGHT"
     EXIT_IN_FLIGHT = "EXIT_IN_FLIGHT"
+    GUARDED = "GUARDED"
     HALTED = "HALTED"
     NAKED = "NAKED"
 
@@ -30,7 +35,7 @@ def protection(view: View, trade: Trade) -> Protection:
     exposed = view.pipeline.exposed(trade)
     if exposed == ZERO:
         return Protection.FLAT
-    if trade.held > ZERO and confirmed_stop_quantity(view.pipeline, trade) >= exposed:
+    if trade.held > ZERO and working_stop_quantity(view, trade) >= exposed:
         return Protection.BROKER_STOP
     if view.market.is_halted:
         return Protection.HALTED
@@ -39,15 +44,17 @@ def protection(view: View, trade: Trade) -> Protection:
         return Protection.EXIT_IN_FLIGHT
     if guarded and any(_is_young(view, order) for order in view.live(trade.stops)):
         return Protection.STOP_IN_FLIGHT
+    if guarded and is_watched(view, trade, exposed):
+        return Protection.GUARDED
     return Protection.NAKED
 
 
 def next_doubt(view: View, trade: Trade) -> Iterator[Micros]:
     """When the present protection may end without any further event."""
     state = protection(view, trade)
-    if state not in (Protection.STOP_IN_FLIGHT, Protection.EXIT_IN_FLIGHT):
+    if state not in (Protection.STOP_IN_FLIGHT, Protection.EXIT_IN_FLIGHT, Protection.GUARDED):
         return
-    for order in (*view.live(trade.stops), *view.live(trade.exits)):
+    for order in (*view.live(trade.stops), *view.live(trade.exits), *in_the_way(view, trade)):
         for pending in order.pending:
             yield pending.since + view.ack_timeout()
     for order in view.live(trade.exits):
@@ -59,7 +66,7 @@ def next_doubt(view: View, trade: Trade) -> Iterator[Micros]:
 def _exit_quantity(view: View, trade: Trade, *, guarded: bool) -> Decimal:
     """What exits can still execute. Unanswered ones count until `ack_timeout`; those that work without filling
     count until their deadline, or for as long as the guard watches them."""
-    side = SELL_OF[trade.side] if trade.held > ZERO else BUY_OF[trade.side]
+    side = way_out(trade)
     quantity = ZERO
     for order in view.live(trade.exits):
         pending = order.pending_of(PendingKind.SUBMIT)

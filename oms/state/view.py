@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from oms.config import Settings
 from oms.events.base import Event
+from oms.events.broker import CapabilitiesDeclared
 from oms.state.account import Account
 from oms.state.market import Market
 from oms.state.order import Order
@@ -50,6 +51,19 @@ class View(Struct, frozen=True, gc=False):
     def settings_of(self, trade: Trade) -> Settings:
         """The configuration the trade was opened under (architecture 5.6)."""
         return self.account.configs[trade.config_sha256]
+
+    @property
+    def capabilities(self) -> CapabilitiesDeclared:
+        """What the broker can do."""
+        return self.account.capabilities
+
+    def stops_sleep(self) -> bool:
+        """Whether a stop that rests at the broker could not trigger now."""
+        return self.market.phase(self.now) not in self.capabilities.stop_active_phases
+
+    def takes_market_orders(self) -> bool:
+        """Whether the broker accepts a market order now."""
+        return self.market.phase(self.now) in self.capabilities.market_order_phases
 
     def is_fresh(self) -> bool:
         """Whether the newest quote may be used now."""

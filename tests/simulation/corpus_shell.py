@@ -108,7 +108,7 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "the market is entered in a halt's stead of a limit",
         "oms/execution/market_orders.py",
-        "    if permitted and view.market.is_regular(view.now):",
+        "    if permitted and view.takes_market_orders():",
         "    if True:",
     ),
     wrong(

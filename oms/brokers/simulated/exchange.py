@@ -152,14 +152,14 @@ def _happen(floor: Floor, item: Item, at: Micros) -> None:
 def _quote(floor: Floor, instrument: Instrument, quote: QuoteReported, at: Micros) -> None:
     after = replace(instrument, bid=quote.bid, ask=quote.ask)
     floor.ledger.see(after)
-    if after.is_open(at):
+    if after.is_open(at, extended=floor.settings.extended_hours):
         match_ticks(floor, quote.instrument, market_of(after), at)
 
 
 def _print(floor: Floor, instrument: Instrument, printed: TradePrinted, at: Micros) -> None:
     after = replace(instrument, last=printed.price)
     floor.ledger.see(after)
-    if after.is_open(at):
+    if after.is_open(at, extended=floor.settings.extended_hours):
         price = printed.price
         match_ticks(floor, printed.instrument, market_of(after, traded=(price, price, price)), at)
 
@@ -170,7 +170,7 @@ def _bar(floor: Floor, instrument: Instrument, bar: BarClosed, at: Micros) -> No
         return
     after = replace(instrument, close=bar.close)
     floor.ledger.see(after)
-    if after.is_open(bar.end_at - 1):
+    if after.is_open(bar.end_at - 1, extended=floor.settings.extended_hours):
         match_bar(floor, bar.instrument, bar, at)
 
 

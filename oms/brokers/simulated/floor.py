@@ -17,6 +17,7 @@ SOURCE: Final = "sim"
 
 class Settings(Struct, frozen=True, kw_only=True):
     """A simulated broker. `name` and `seed` enter all ids: give another account or a fresh book another name.
+    With `extended_hours` orders execute before the open too.
 
     Latency is one way and applies to commands and to replies.
     """
@@ -29,6 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     latency_min: Micros = 1 * MILLISECOND
     latency_max: Micros = 4 * MILLISECOND
     script: Script = ()
+    extended_hours: bool = False
 
     @property
     def prefix(self) -> str:

@@ -63,6 +63,9 @@ def match_bar(floor: Floor, name: str, bar: BarClosed, at: Micros) -> None:
 def evaluate(floor: Floor, order: Order, market: Market, at: Micros) -> None:
     """Let one live order meet an open market: trigger, execute, or rest."""
     if order.is_waiting_stop:
+        phase = floor.ledger.instruments[order.instrument].phase(at)
+        if phase not in floor.settings.capabilities.stop_active_phases:
+            return
         if not is_triggered(working(order), market):
             return
         order = _elect(floor, order, at)

@@ -149,7 +149,7 @@ def _reject(floor: Floor, order: Order, refusal: tuple[str, str], at: Micros) ->
 
 def _replace(floor: Floor, command: ReplaceOrder, sent_at: Micros, at: Micros) -> None:
     order = floor.ledger.order_of(command.orig_client_order_id)
-    refusal = replacement_refusal(floor, command, order)
+    refusal = replacement_refusal(floor, command, order, at)
     if refusal is None and order is not None and (rejection := fault(floor, order, RejectReplace, at)):
         refusal = (RejectCode.OTHER, rejection.text)
     if refusal is not None or order is None:
@@ -289,7 +289,7 @@ def _report_status(floor: Floor, order: Order, at: Micros) -> None:
 def _meet_market(floor: Floor, order: Order, at: Micros) -> None:
     """A new or changed order meets the standing market at once, if the venue is open."""
     instrument = floor.ledger.instruments[order.instrument]
-    if instrument.is_open(at):
+    if instrument.is_open(at, extended=floor.settings.extended_hours):
         evaluate(floor, order, market_of(instrument), at)
 
 

@@ -10,7 +10,7 @@ from oms.commands import Command
 from oms.events.base import Event
 from oms.events.broker import ExecutionBusted, ExecutionCorrected, Fee, OrderFilled, ReportedStatus
 from oms.events.session import InstrumentDefined, SessionOpened
-from oms.values import ZERO, Micros, OrderType, Role, Side, TimeInForce
+from oms.values import ZERO, Micros, OrderType, Role, Side, TimeInForce, TradingPhase
 
 LIVE = (ReportedStatus.NEW, ReportedStatus.PARTIALLY_FILLED)
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -93,14 +93,19 @@ class Instrument(Struct, frozen=True, gc=False, kw_only=True):
         """Whether a quote or print was seen; bars then add nothing."""
         return not (self.bid is None and self.ask is None and self.last is None)
 
-    def is_open(self, at: Micros) -> bool:
-        """Whether orders execute at this time. Without a session the instrument trades around the clock."""
+    def is_open(self, at: Micros, *, extended: bool) -> bool:
+        """Whether orders execute at this time; `extended`: before the open as well."""
         if self.is_halted:
             return False
+        phase = self.phase(at)
+        return phase is TradingPhase.REGULAR or (extended and phase is TradingPhase.PRE_MARKET)
+
+    def phase(self, at: Micros) -> TradingPhase:
+        """The part of the day. Without a session the instrument trades around the clock."""
         session = self.session
-        if session is None:
-            return True
-        return session.open_at <= at and (session.close_at is None or at < session.close_at)
+        if session is None or (session.open_at <= at and (session.close_at is None or at < session.close_at)):
+            return TradingPhase.REGULAR
+        return TradingPhase.PRE_MARKET if at < session.open_at else TradingPhase.POST_MARKET
 
     def has_closed(self, at: Micros) -> bool:
         """Whether the known session is over."""

@@ -27,20 +27,34 @@ def placement_refusal(floor: Floor, command: PlaceOrder, at: Micros) -> Refusal 
         return "INVALID_TERMS", text
     if command.time_in_force is TimeInForce.DAY and instrument.has_closed(at):
         return "SESSION_CLOSED", "the session of this day order is over"
+    if text := _bad_phase(floor, command, instrument, at):
+        return "MARKET_ORDER_PHASE", text
     return _capability_refusal(floor, command)
 
 
 def replacement_refusal(
-    floor: Floor, command: ReplaceOrder, order: Order | None
+    floor: Floor, command: ReplaceOrder, order: Order | None, at: Micros
 ) -> tuple[RejectCode, str] | None:
     """(code, text) of the first reason against a replace, or None."""
     if order is None:
         return RejectCode.UNKNOWN_ORDER, "no such order"
     if not order.is_live:
         return RejectCode.TOO_LATE, "order is done"
-    if text := _replace_problem(floor, command, order):
-        return RejectCode.OTHER, text
-    return None
+    text = _replace_problem(floor, command, order)
+    text = text or _bad_phase(floor, command, floor.ledger.instruments[order.instrument], at)
+    return (RejectCode.OTHER, text) if text else None
+
+
+def _bad_phase(
+    floor: Floor, command: PlaceOrder | ReplaceOrder, instrument: Instrument, at: Micros
+) -> str | None:
+    phase = instrument.phase(at)
+    accepted = phase in floor.settings.capabilities.market_order_phases
+    return (
+        f"no market orders in {phase.value}"
+        if command.order_type is OrderType.MARKET and not accepted
+        else None
+    )
 
 
 def _replace_problem(floor: Floor, command: ReplaceOrder, order: Order) -> str | None:

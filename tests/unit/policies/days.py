@@ -53,6 +53,7 @@ class Day:
     batch_limit: int = BATCH_LIMIT
     everything: bool = False
     latency: tuple[Micros, Micros] = (1 * MILLISECOND, 4 * MILLISECOND)
+    extended_hours: bool = False
 
 
 class Played:
@@ -83,6 +84,7 @@ class Played:
                 script=day.script,
                 latency_min=day.latency[0],
                 latency_max=day.latency[1],
+                extended_hours=day.extended_hours,
             )
         )
         self.time = VirtualTime(self.runner, self.broker, market=MarketFilter(everything=day.everything))

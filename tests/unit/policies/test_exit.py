@@ -8,6 +8,7 @@ from oms.events.decisions import (
     CancelRequested,
     CloseRequested,
     GuardArmed,
+    GuardDisarmed,
     IntentRefused,
     OrderPlaced,
     PolicyNoted,
@@ -110,8 +111,13 @@ def test_a_refused_take_over_becomes_a_cancel_and_an_order() -> None:
 
 def test_the_broker_that_cannot_modify_gets_a_cancel_and_an_order() -> None:
     story = given(in_position(), capabilities=CapabilitiesDeclared(modify_stop=False))
-    story.given(FLAT).when(targets_gone).then(like(CancelRequested, policy="exit"))
-    story.when(cancelled(Role.STOP)).then(like(OrderPlaced, role=Role.EXIT, order_type=OrderType.MARKET))
+    # The guard stands in from the close on, because a cancel is proven later than it takes effect.
+    story.when(FLAT).then_among(like(GuardArmed, level="99.00"))
+    story.when(targets_gone).then(like(CancelRequested, policy="exit"))
+    assert story.protection is Protection.GUARDED
+    story.when(cancelled(Role.STOP)).then(
+        like(GuardDisarmed), like(OrderPlaced, role=Role.EXIT, order_type=OrderType.MARKET)
+    )
 
 
 @pytest.mark.req("OD-089", "I87")

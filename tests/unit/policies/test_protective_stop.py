@@ -243,8 +243,12 @@ def test_a_change_refused_too_often_leaves_the_level_to_the_guard() -> None:
 def test_the_broker_that_cannot_modify_gets_a_cancel_and_a_new_stop() -> None:
     fixed = CapabilitiesDeclared(modify_stop=False)
     story = given(in_position(), quote("100.99", "101.01"), capabilities=fixed)
-    story.when(fill(Role.TARGET, nth=0)).then_among(like(CancelRequested, policy="protective_stop"))
-    story.when(cancelled(Role.STOP)).then(like(OrderPlaced, role=Role.STOP, quantity=70), like(GuardArmed))
+    # The guard is armed with the cancel: it is proven later than it takes effect.
+    story.when(fill(Role.TARGET, nth=0)).then_among(
+        like(CancelRequested, policy="protective_stop"), like(GuardArmed, level="100.50")
+    )
+    assert story.protection is Protection.GUARDED
+    story.when(cancelled(Role.STOP)).then(like(OrderPlaced, role=Role.STOP, quantity=70))
     assert story.protection is Protection.STOP_IN_FLIGHT
 
 

@@ -1,0 +1,86 @@
+"""What a broker's own rules make of a stop: it may sleep, be exchanged only by a cancel, or have to wait for a side.
+
+Architecture 6, "Broker capabilities". What the capabilities leave free is as everywhere.
+"""
+
+from decimal import Decimal
+
+from oms.state.order import Order, PendingKind
+from oms.state.pipeline import STOP_TYPES, confirmed_stop_quantity
+from oms.state.trade import Trade
+from oms.state.view import View
+from oms.values import BUY_OF, SELL_OF, ZERO, Side
+
+
+def working_stop_quantity(view: View, trade: Trade, leaving: tuple[str, ...] = ()) -> Decimal:
+    """How much of the position broker stops cover that can trigger now.
+
+    Where a stop cannot be modified, one that is being cancelled covers nothing; `leaving` are those whose cancel is
+    decided in this step.
+    """
+    if view.stops_sleep():
+        return ZERO
+    if view.capabilities.modify_stop:
+        return confirmed_stop_quantity(view.pipeline, trade)
+    staying = (
+        order
+        for order in view.orders(trade.stops)
+        if order.is_confirmed
+        and order.order_type in STOP_TYPES
+        and order.pending_of(PendingKind.CANCEL) is None
+        and order.client_order_id not in leaving
+    )
+    return sum((order.leaves for order in staying), ZERO)
+
+
+def blockers(view: View, side: Side) -> list[Order]:
+    """Our working orders for which the broker would refuse an order of `side`."""
+    if not view.capabilities.refuses_opposite_side:
+        return []
+    return [
+        order
+        for trade in view.pipeline.open()
+        for order in view.live(trade.order_ids)
+        if order.side is not side
+    ]
+
+
+def way_out(trade: Trade) -> Side:
+    """The side that brings the position of the trade to zero; reversed after an oversell."""
+    return SELL_OF[trade.side] if trade.held >= ZERO else BUY_OF[trade.side]
+
+
+def exit_waits(view: View, trade: Trade) -> bool:
+    """Whether no stop protects until an exit that is asked for works: it has to be cancelled before, or it sleeps."""
+    if view.live(trade.exits):
+        return False
+    if (view.stops_sleep() or not view.capabilities.modify_stop) and view.live(trade.stops):
+        return True
+    return bool(blockers(view, way_out(trade)))
+
+
+def is_watched(view: View, trade: Trade, exposed: Decimal) -> bool:
+    """Whether it is by the broker's rules alone that no stop covers the position now, so that the guard stands in.
+
+    It sleeps in this phase; or a part of the position is reserved for a target at the market; or what is in its way
+    is being cancelled, which may take until `ack_timeout`.
+    """
+    capabilities = view.capabilities
+    if view.stops_sleep() or capabilities.reserves_inventory:
+        covered = confirmed_stop_quantity(view.pipeline, trade)
+        if capabilities.reserves_inventory:
+            covered += sum((order.leaves for order in view.live(trade.targets)), ZERO)
+        if covered >= exposed:
+            return True
+    return any(
+        view.now < pending.since + view.ack_timeout()
+        for order in in_the_way(view, trade)
+        for pending in order.pending
+    )
+
+
+def in_the_way(view: View, trade: Trade) -> list[Order]:
+    """Orders whose end a new stop or exit has to wait for."""
+    stops = [] if view.capabilities.modify_stop else view.live(trade.stops)
+    leaving = [order for order in stops if order.pending_of(PendingKind.CANCEL) is not None]
+    return [*leaving, *blockers(view, way_out(trade))]
