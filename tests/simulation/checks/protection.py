@@ -31,11 +31,21 @@ def _exposed(pipeline: Pipeline, trade: Trade) -> Decimal:
 
 
 def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
-    """The closed list of protected states, computed apart from the product."""
+    """The closed list of protected states, computed apart from the product.
+
+    Where a stop cannot be modified, one whose cancel is under way covers nothing: it is exchanged under the guard
+    (architecture 6, "Stop").
+    """
     settings, market, now = scene.account.settings, pipeline.market, scene.now
     ack = settings.protection.ack_timeout_ms * MILLISECOND
     held, exposed = trade.held, _exposed(pipeline, trade)
-    confirmed = sum((order.leaves for order in _working_stops(pipeline, trade) if order.is_confirmed), ZERO)
+    exchanges = not scene.account.capabilities.modify_stop
+    stops = [
+        order
+        for order in _working_stops(pipeline, trade)
+        if order.is_confirmed and not (exchanges and order.pending_of(PendingKind.CANCEL))
+    ]
+    confirmed = sum((order.leaves for order in stops), ZERO)
     if exposed == ZERO or (held > ZERO and confirmed >= exposed):
         return True
     if market.is_halted:
@@ -46,7 +56,7 @@ def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
     )
     guarded = trade.guard is not None and fresh
     if guarded and any(
-        one.kind is not PendingKind.CANCEL and now < one.since + ack
+        (exchanges or one.kind is not PendingKind.CANCEL) and now < one.since + ack
         for order in pipeline.live(trade.stops)
         for one in order.pending
     ):
