@@ -71,7 +71,11 @@ days = st.builds(
     seed=st.integers(1, 50),
     fill_model=st.sampled_from(sorted(MODELS)),
     capabilities=st.builds(
-        CapabilitiesDeclared, modify_stop=st.booleans(), client_ids_unique_for_ever=st.just(True)
+        CapabilitiesDeclared,
+        modify_stop=st.booleans(),
+        refuses_opposite_side=st.booleans(),
+        reports_trigger=st.booleans(),
+        client_ids_unique_for_ever=st.just(True),
     ),
     start=st.sampled_from([OPEN, CLOSE - 16 * 60 * SECOND]),
 )
