@@ -14,10 +14,9 @@ from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
 from oms.execution import orders, repricing, retries
 from oms.execution.market_orders import exit_at_market, terms, turn_to_market
 from oms.state.calm import CHANGED
-from oms.state.order import Order, PendingKind
-from oms.state.pipeline import STOP_TYPES
+from oms.state.order import Order
 from oms.state.trade import PLANNED, Close, Trade
-from oms.state.venue import blockers
+from oms.state.venue import blockers, is_blocked, is_taken_over, unanswered_at
 from oms.state.view import View
 from oms.values import (
     MILLISECOND,
@@ -69,13 +68,13 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
     if order is not None:
         yield from _work(view, trade, close, order)
         return
-    if view.now < _targets_leave_at(view, trade) or _is_blocked(view, trade):
+    if view.now < _targets_leave_at(view, trade) or is_blocked(view, orders.exit_side(trade)):
         return
     stop = next(iter(view.live(trade.stops)), None) if trade.held > ZERO else None
-    if stop is not None and (stop.missing >= trade.held or _is_taken_over(stop)):
+    if stop is not None and (stop.missing >= trade.held or is_taken_over(stop)):
         # The broker has sold it already, or may be doing so at this moment: only evidence resolves that.
         return
-    if stop is None or (stop.is_pending and view.now >= _unanswered_at(view, stop)):
+    if stop is None or (stop.is_pending and view.now >= unanswered_at(view, stop)):
         yield from _send(view, trade, close)
     elif not stop.is_pending:
         yield from _take_over(view, trade, close, stop)
@@ -91,23 +90,6 @@ def _targets_leave_at(view: View, trade: Trade) -> Micros:
     targets = view.live(trade.targets) if trade.held > ZERO else []
     asked = [max(order.placed_at, order.requested_at) for order in targets]
     return max(asked) + view.ack_timeout() if asked else 0
-
-
-def _is_blocked(view: View, trade: Trade) -> bool:
-    """Whether an order of the other side, beside which this broker refuses the exit, may still be leaving."""
-    leaving = [order.pending_of(PendingKind.CANCEL) for order in blockers(view, orders.exit_side(trade))]
-    return any(one is None or view.now < one.since + view.ack_timeout() for one in leaving)
-
-
-def _unanswered_at(view: View, order: Order) -> Micros:
-    return max(pending.since for pending in order.pending) + view.ack_timeout()
-
-
-def _is_taken_over(stop: Order) -> bool:
-    """Whether the stop is being turned into the exit, and the broker has not said what came of it."""
-    return any(
-        one.kind is PendingKind.REPLACE and one.order_type not in (None, *STOP_TYPES) for one in stop.pending
-    )
 
 
 def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[Event]:
@@ -289,7 +271,7 @@ def _dues(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator
     yield _retry_at(view, trade)
     for stop in view.live(trade.stops):
         if stop.is_pending:
-            yield _unanswered_at(view, stop)
+            yield unanswered_at(view, stop)
         yield from retries.cancel_dues(view, trade, [stop])
     tried = _tried_at(view, trade, close)
     if tried is not None:

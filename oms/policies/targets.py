@@ -25,6 +25,7 @@ from oms.formulas.risk import allocate
 from oms.state.calm import CHANGED
 from oms.state.order import Order
 from oms.state.trade import Trade
+from oms.state.venue import blockers
 from oms.state.view import View
 from oms.values import (
     MILLISECOND,
@@ -60,6 +61,9 @@ def decide(view: View) -> Iterator[Event]:
             continue
         if _fires(view, trade):
             yield from _fire(view, live)
+        if blockers(view, orders.exit_side(trade)):
+            # Like the stop they come when the rest of the entry has left the other side.
+            continue
         if view.capabilities.reserves_inventory:
             yield from _let_out(view, trade, live)
         elif not _fires(view, trade):

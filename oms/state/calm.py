@@ -1,9 +1,9 @@
 """Whether a pipeline is calm, and whether anything has come up since: most inputs of a calm pipeline change nothing.
 
 Calm means: every position is under a confirmed stop, no request is on its way, none was refused, nothing is
-closing, the broker owes no answer and does by itself what brokers usually do. Then time alone changes nothing but for what the clock, a deadline or a request brings, and most policies need not be
-asked again until an order, a trade, the venue or the settings change. It is a cache beside the state: in no digest,
-never stored, and a step without it decides the same (architecture 3; `tests/unit/test_calm.py`).
+closing, the broker owes no answer and does by itself what brokers usually do. Then time alone changes nothing but for
+what the clock, a deadline or a request brings, and most policies need not be asked again until an order, a trade, the
+venue or the settings change. It is a cache beside the state: in no digest, never stored, and a step without it decides the same (architecture 3; `tests/unit/test_calm.py`).
 """
 
 from typing import Final

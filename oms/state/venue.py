@@ -9,7 +9,7 @@ from oms.state.order import Order, PendingKind
 from oms.state.pipeline import STOP_TYPES, confirmed_stop_quantity
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import BUY_OF, SELL_OF, ZERO, Side
+from oms.values import BUY_OF, SELL_OF, ZERO, Micros, Side
 
 
 def working_stop_quantity(view: View, trade: Trade, leaving: tuple[str, ...] = ()) -> Decimal:
@@ -54,9 +54,34 @@ def exit_waits(view: View, trade: Trade) -> bool:
     """Whether no stop protects until an exit that is asked for works: it has to be cancelled before, or it sleeps."""
     if view.live(trade.exits):
         return False
-    if (view.stops_sleep() or not view.capabilities.modify_stop) and view.live(trade.stops):
-        return True
-    return bool(blockers(view, way_out(trade)))
+    if view.stops_sleep() or not view.capabilities.modify_stop:
+        stop = next(iter(view.live(trade.stops)), None)
+        if stop is not None and not _is_given_up_for_lost(view, stop):
+            return True
+    return is_blocked(view, way_out(trade))
+
+
+def is_blocked(view: View, side: Side) -> bool:
+    """Whether an order beside which this broker refuses one of `side` may still be leaving."""
+    leaving = [order.pending_of(PendingKind.CANCEL) for order in blockers(view, side)]
+    return any(one is None or view.now < one.since + view.ack_timeout() for one in leaving)
+
+
+def is_taken_over(stop: Order) -> bool:
+    """Whether the stop is being turned into the exit, and the broker has not said what came of it."""
+    return any(
+        one.kind is PendingKind.REPLACE and one.order_type not in (None, *STOP_TYPES) for one in stop.pending
+    )
+
+
+def unanswered_at(view: View, order: Order) -> Micros:
+    """When the newest of the order's unanswered requests has waited for too long."""
+    return max(pending.since for pending in order.pending) + view.ack_timeout()
+
+
+def _is_given_up_for_lost(view: View, stop: Order) -> bool:
+    """Whether an exit is sent although the end of the stop is not proven."""
+    return stop.is_pending and not is_taken_over(stop) and view.now >= unanswered_at(view, stop)
 
 
 def is_watched(view: View, trade: Trade, exposed: Decimal) -> bool:
