@@ -32,7 +32,12 @@ _HELPERS: dict[str, tuple[str, ...]] = {
         "policies/test_protective_stop.py",
     ),
     "oms/execution/outgoing.py": ("policies/test_entry.py", "shell/test_dispatcher.py", "test_step.py"),
-    "oms/execution/alerts.py": ("test_step.py", "policies/test_reconciliation.py"),
+    "oms/execution/alerts.py": (
+        "execution/test_alerts.py",
+        "test_step.py",
+        "policies/test_reconciliation.py",
+    ),
+    "oms/execution/tranches.py": ("policies/test_capabilities.py", "policies/test_targets.py"),
     "oms/execution/repricing.py": ("policies/test_degradation.py",),
     "oms/policies/__init__.py": ("test_step.py", "policies/test_entry.py"),
     "oms/policies/entry.py": (
@@ -40,6 +45,7 @@ _HELPERS: dict[str, tuple[str, ...]] = {
         "policies/test_advice.py",
         "execution/test_liquidity.py",
     ),
+    "oms/policies/strategy_exit.py": ("policies/test_exit.py", "policies/test_add_on.py"),
     "oms/policies/degradation.py": ("policies/test_degradation.py", "execution/test_degradation.py"),
 }
 _STOPS = ("stops/test_boundaries.py", "stops/test_candidates.py", "policies/test_protective_stop.py")
@@ -55,4 +61,5 @@ def mirror_of(file: str) -> list[str]:
         for path in (ROOT / "tests/unit" / room).glob(f"test_{name}_*.py")
         if str(path.relative_to(ROOT)) not in mirrored
     )
-    return [*mirrored, *extra, GOLDEN]
+    table = [f"{RULES}/test_table.py"] if room == "policies" else []
+    return [*table, *mirrored, *extra, GOLDEN]

@@ -57,6 +57,7 @@ def test_too_many_survivors_fail(
     wanted = [Mutant("a.py", number, number, "x < y", f"{number}") for number in range(10)]
     assert report(wanted, wanted[:alive], {("a.py", "x < y", "0"): "equal"}, tmp_path / "out.json") == code
     told = capsys.readouterr().out
+    assert (" below 90%: a.py" in told) is bool(code)
     assert f"{10 - alive} of 10 noticed" in told
     assert f"unexplained {alive - 1}" in told
     assert '"changes": 10' in (tmp_path / "out.json").read_text()

@@ -262,3 +262,11 @@ def test_a_second_request_is_refused() -> None:
 def test_a_refusal_that_came_too_late_is_looked_into() -> None:
     story = given(in_position(), FLAT, targets_gone).when(refused(Role.STOP, code=RejectCode.TOO_LATE))
     story.then_among(like(Alerted, code="request_refused"), like(CancelRequested, policy="exit"))
+
+
+def test_a_request_to_leave_what_is_flat_already_is_refused() -> None:
+    # The stop has sold all of it; the targets' cancels are not proven yet, so the trade is still open.
+    story = given(in_position(), quote("98.90", "98.92"), fill(Role.STOP, at="98.95"))
+    assert story.trade.held == 0
+    assert story.pipeline.open_trades
+    story.when(leave()).then(like(IntentRefused, code="nothing_open"))
