@@ -3,7 +3,8 @@
 Calm means: every position is under a confirmed stop, no request is on its way, none was refused, nothing is
 closing, the broker owes no answer and does by itself what brokers usually do. Then time alone changes nothing but for
 what the clock, a deadline or a request brings, and most policies need not be asked again until an order, a trade, the
-venue or the settings change. It is a cache beside the state: in no digest, never stored, and a step without it decides the same (architecture 3; `tests/unit/test_calm.py`).
+venue or the settings change. It is a cache beside the state: in no digest, never stored, and a step without it
+decides the same (architecture 3; `tests/unit/state/test_calm.py`).
 """
 
 from typing import Final

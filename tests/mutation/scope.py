@@ -46,6 +46,11 @@ _HELPERS: dict[str, tuple[str, ...]] = {
         "execution/test_liquidity.py",
     ),
     "oms/policies/strategy_exit.py": ("policies/test_exit.py", "policies/test_add_on.py"),
+    "oms/policies/reconciliation.py": (
+        "policies/test_reconciliation.py",
+        "policies/test_exit.py",
+        "policies/test_others_trade.py",
+    ),
     "oms/policies/degradation.py": ("policies/test_degradation.py", "execution/test_degradation.py"),
 }
 _STOPS = ("stops/test_boundaries.py", "stops/test_candidates.py", "policies/test_protective_stop.py")

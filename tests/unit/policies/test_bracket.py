@@ -1,5 +1,7 @@
 """The end of a trade, once, and again only when a late fact changed its result."""
 
+from decimal import Decimal
+
 import pytest
 
 from oms.events.decisions import (
@@ -111,3 +113,36 @@ def test_orders_left_behind_are_cancelled_and_reported() -> None:
         like(AlertCleared, code="orphan_order"), like(TradeClosed)
     )
     assert not [one for one in story.told if isinstance(one, CancelRequested)]
+
+
+def test_averages_are_told_to_ten_places_and_the_result_in_r_to_six() -> None:
+    story = given(
+        entry(3), ack(Role.ENTRY), fill(Role.ENTRY, 1, at="100.00"), fill(Role.ENTRY, 2, at="99.99")
+    )
+    story.given(confirmed, quote("98.98", "99.00"), triggered, targets_gone, fill(Role.STOP, 1, at="99.00"))
+    story.given(replaced(Role.STOP)).when(fill(Role.EXIT, at="98.99"), confirmed).then_among(
+        like(
+            TradeClosed,
+            price_entry="99.9933333333",
+            price_exit="98.9933333333",
+            pnl="-3.00",
+            r=Decimal("-1.000000"),
+        )
+    )
+    thirds = given(in_position(entry(3)), quote("98.98", "99.00"), triggered, targets_gone)
+    thirds.given(fill(Role.STOP, 1, at="99.01"), replaced(Role.STOP)).when(
+        fill(Role.EXIT, at="99.00"), confirmed
+    )
+    thirds.then_among(like(TradeClosed, r=Decimal("-0.996667")))
+
+
+def test_what_the_targets_have_sold_is_not_called_a_stop() -> None:
+    story = given(in_position(entry(1)), quote("100.99", "101.01"), fill(Role.TARGET, nth=0))
+    story.when(confirmed).then_among(like(TradeClosed, reason="TARGETS", quantity=1))
+
+
+def test_a_trade_of_which_nothing_is_left_is_reported_as_flat() -> None:
+    story = given(stopped_out, quote("99.99", "100.01"), bust(Role.STOP), bust(Role.ENTRY))
+    story.when(confirmed).then_among(
+        like(TradeClosed, reason="FLAT", quantity=0, pnl="0", pnl_change="102.00")
+    )

@@ -186,3 +186,26 @@ def test_an_order_of_a_closed_trade_is_asked_about_again() -> None:
     assert asked_at(story, 7) == [2, 6]
     story.given(status(Role.ENTRY, ReportedStatus.REJECTED))
     assert asked_at(story, 60) == []
+
+
+def books(seq: int, held: int) -> Event:
+    line = PositionLine(instrument=NAME, quantity=Decimal(held))
+    return BrokerSnapshotReported(asked_at_seq=seq, complete=True, positions=(line,))
+
+
+@pytest.mark.req("I68")
+def test_what_was_asked_for_after_the_newest_fill_counts_it() -> None:
+    newest = max(one.seq for one in given(in_position()).order(Role.ENTRY).executions)
+    given(in_position()).when(books(newest - 1, 7)).then_none(Alerted)
+    given(in_position()).when(books(newest, 7)).then_among(like(Alerted, code="position_mismatch"))
+
+
+def test_without_any_fill_the_first_snapshot_is_compared() -> None:
+    given().when(books(0, 7)).then_among(like(Alerted, code="position_mismatch"))
+
+
+def test_an_order_is_missed_from_the_moment_of_its_decision_on() -> None:
+    story = given(entry(), ack(Role.ENTRY))
+    placed = story.order(Role.ENTRY).placed_seq
+    given(entry(), ack(Role.ENTRY)).when(books(placed - 1, 0)).then_none(QueryRequested)
+    given(entry(), ack(Role.ENTRY)).when(books(placed, 0)).then_among(like(QueryRequested))
