@@ -46,6 +46,25 @@ _HELPERS: dict[str, tuple[str, ...]] = {
         "execution/test_liquidity.py",
     ),
     "oms/policies/strategy_exit.py": ("policies/test_exit.py", "policies/test_add_on.py"),
+    "oms/policies/targets.py": (
+        "policies/test_targets.py",
+        "policies/test_capabilities.py",
+        "policies/test_others_trade.py",
+    ),
+    "oms/policies/protection.py": (
+        "policies/test_protection.py",
+        "policies/test_protective_stop.py",
+        "policies/test_unseen_fills.py",
+    ),
+    "oms/policies/stop_fallback.py": (
+        "policies/test_stop_fallback.py",
+        "policies/test_capabilities.py",
+    ),
+    "oms/policies/exit.py": (
+        "policies/test_exit.py",
+        "policies/test_forced_close.py",
+        "policies/test_capabilities.py",
+    ),
     "oms/policies/reconciliation.py": (
         "policies/test_reconciliation.py",
         "policies/test_exit.py",

@@ -12,9 +12,9 @@ from oms.events.decisions import (
 from oms.events.market import FeedStale
 from oms.state.protection import Protection
 from oms.values import OrderType, Role, Severity
-from tests.answers import ack, confirmed, fill, in_position, rejected
-from tests.builders import NAME, entry, settings
-from tests.given import Story, again, given, like, silent, wait
+from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced
+from tests.builders import NAME, entry, leave, settings
+from tests.given import Story, again, bar, given, like, quote, silent, wait
 
 
 def refused_until_the_last(story: Story) -> None:
@@ -96,3 +96,47 @@ def test_a_rejected_target_is_told_whichever_it_is() -> None:
     story.then_among(like(Alerted, severity=Severity.CRITICAL, code="target_rejected", text="no"))
     story.given(ack(Role.TARGET, 1)).when(wait(1)).then_none(AlertCleared, code="target_rejected")
     story.when(ack(Role.TARGET)).then_among(like(AlertCleared, code="target_rejected"))
+
+
+def test_a_planned_exit_that_works_is_no_lost_protection() -> None:
+    story = given(refused_until_the_last, leave())
+    story.given(cancelled(Role.TARGET, 0), cancelled(Role.TARGET, 1), wait(2), ack(Role.EXIT))
+    assert story.protection is Protection.EXIT_IN_FLIGHT
+    story.when(rejected(Role.STOP)).then_none(CloseRequested)
+    assert story.trade.close is not None
+    assert story.trade.close.reason == "strategy"
+
+
+def test_a_planned_exit_without_any_price_becomes_one_at_market_when_naked_for_too_long() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), ack(Role.TARGET, 0), ack(Role.TARGET, 1))
+    story.given(silent, wait(4), leave())
+    story.when(wait(9)).then_among(like(CloseRequested, reason="PROTECTION_LOST", market=True))
+
+
+def test_an_exit_at_market_that_nobody_answers_is_lost_protection_in_the_end() -> None:
+    story = given(entry(), ack(Role.ENTRY), quote("98.98", "99.00"), fill(Role.ENTRY))
+    assert story.trade.close is not None
+    story.when(wait(11, ms=999)).then_none(CloseRequested)
+    story.when(wait(0, ms=1)).then_among(like(CloseRequested, reason="PROTECTION_LOST"))
+
+
+def test_an_oversell_stays_a_repair_however_long_it_takes() -> None:
+    story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT))
+    story.given(fill(Role.TARGET, nth=0))
+    assert story.trade.held < 0
+    story.when(wait(30)).then_none(CloseRequested)
+
+
+def test_a_stop_that_may_not_grow_is_lost_protection_after_the_last_retry() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, fill(Role.ENTRY, 60))
+    for _ in range(2):
+        story.given(refused(Role.STOP), wait(1))
+    story.when(refused(Role.STOP), wait(1)).then_none(CloseRequested)
+    story.when(refused(Role.STOP)).then_among(like(CloseRequested, reason="PROTECTION_LOST"))
+
+
+def test_a_stop_that_only_may_not_move_covers_the_position_still() -> None:
+    story = given(in_position(), wait(120), quote("101.19", "101.21"), bar("100.9", "101.2", "101.2"))
+    for _ in range(4):
+        story.when(refused(Role.STOP), wait(1)).then_none(CloseRequested)
+    assert story.order(Role.STOP).leaves == story.trade.held

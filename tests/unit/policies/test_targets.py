@@ -202,3 +202,30 @@ def test_gives_up_the_second_target_of_a_tranche() -> None:
     story.when(ack(Role.TARGET, nth=0))
     story.then_among(like(CancelRequested, client_order_id=lost.client_order_id))
     assert not story.pipeline.safe_mode
+
+
+def test_exhaustion_moves_the_only_target_of_a_single_share_too() -> None:
+    wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
+    story = given(in_position(entry(1)), quote("100.50", "100.52")).when(wish)
+    story.then(like(ReplaceRequested, policy="targets", price_limit="100.50", quantity=1))
+
+
+def test_exhaustion_leaves_a_target_that_is_at_the_market_already() -> None:
+    wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
+    given(in_position(), quote("101.00", "101.02")).when(wish).then(like(ReplaceRequested, quantity=55))
+    short = entry(side=PositionSide.SHORT, zone_max="99.90", stop="101.00")
+    given(in_position(short), quote("98.98", "99.00")).when(wish).then(like(ReplaceRequested, quantity=55))
+
+
+def test_targets_of_what_never_was_held_say_so_when_they_leave() -> None:
+    given(in_position()).when(bust(Role.ENTRY)).then_among(
+        like(CancelRequested, policy="targets", reason="no position")
+    )
+
+
+def test_a_target_that_is_refused_again_and_again_is_given_up() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), ack(Role.STOP), ack(Role.TARGET))
+    story.given(rejected(Role.TARGET, 0))
+    for _ in range(3):
+        story.given(wait(1), rejected(Role.TARGET))
+    story.when(wait(60)).then_none(OrderPlaced, role=Role.TARGET)
