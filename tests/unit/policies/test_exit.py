@@ -1,5 +1,7 @@
 """The exit: one at a time, over the stop, planned ones by limits, emergencies at market."""
 
+from decimal import Decimal
+
 import pytest
 
 from oms.events.broker import CancelCause, CapabilitiesDeclared, RejectCode
@@ -19,7 +21,7 @@ from oms.events.decisions import (
 from oms.events.operator import Act
 from oms.execution.market_orders import MarketOrderRefused, terms
 from oms.state.protection import Protection
-from oms.values import OrderType, Role, Side
+from oms.values import OrderType, PositionSide, Role, Side
 from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced
 from tests.builders import act, entry, leave, settings
 from tests.given import Story, again, given, like, quote, silent, wait
@@ -270,3 +272,28 @@ def test_a_request_to_leave_what_is_flat_already_is_refused() -> None:
     assert story.trade.held == 0
     assert story.pipeline.open_trades
     story.when(leave()).then(like(IntentRefused, code="nothing_open"))
+
+
+def test_an_exit_is_rounded_to_the_tick_toward_the_market() -> None:
+    story = given(in_position(), quote("99.995", "100.015"), leave(), targets_gone)
+    assert [one.price_limit for one in story.order(Role.STOP).pending] == [Decimal("99.99")]
+    short = entry(side=PositionSide.SHORT, zone_max="99.90", stop="101.00")
+    story = given(in_position(short), quote("99.985", "100.005"), leave(), targets_gone)
+    assert [one.price_limit for one in story.order(Role.STOP).pending] == [Decimal("100.01")]
+
+
+def test_who_is_called_over_refused_exits_hears_the_newest_reason() -> None:
+    story = given(entry(), ack(Role.ENTRY), quote("98.98", "99.00"), fill(Role.ENTRY))
+    story.given(rejected(Role.EXIT, text="first"), rejected(Role.EXIT, text="second"), wait(1))
+    story.when(rejected(Role.EXIT, text="third"), wait(1)).then_among(
+        like(Alerted, code="exit_refused", text="the broker refused 3 exits: third")
+    )
+
+
+def test_what_the_exit_noted_of_a_trade_that_is_over_is_forgotten() -> None:
+    story = given(in_position(), silent, wait(4), leave(), targets_gone)
+    assert story.pipeline.notes["exit"].keys() == {"1"}
+    story.given(quote("99.99", "100.01"), wait(6), confirmed, fill(Role.EXIT, at="99.99"), confirmed)
+    story.given(entry(intent="2"), confirmed, fill(Role.ENTRY), confirmed, silent, wait(4))
+    story.given(leave(), targets_gone)
+    assert story.pipeline.notes["exit"].keys() == {"2"}

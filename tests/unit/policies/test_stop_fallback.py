@@ -3,9 +3,11 @@
 import pytest
 
 from oms.events.decisions import CancelRequested, CloseRequested, ReplaceRequested
-from oms.values import OrderType, Role
+from oms.events.operator import Act
+from oms.policies.stop_fallback import levels
+from oms.values import OrderType, PositionSide, Role
 from tests.answers import ack, cancelled, confirmed, fill, in_position, triggered
-from tests.builders import entry, halt, settings
+from tests.builders import act, entry, halt, leave, settings
 from tests.given import again, given, like, wait
 
 
@@ -62,3 +64,19 @@ def test_a_stop_at_market_needs_no_fallback() -> None:
 def test_waits_for_the_end_of_a_halt() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), confirmed, triggered, halt())
     story.when(wait(60)).then_none(CloseRequested)
+
+
+def test_a_stop_that_is_an_exit_by_a_gap_already_needs_no_fallback() -> None:
+    story = given(in_position(), triggered, act(Act.KILL, level=3))
+    story.when(wait(60)).then_none(CloseRequested)
+
+
+def test_a_planned_exit_gives_way_to_the_fallback() -> None:
+    story = given(in_position(), leave(), triggered)
+    story.when(wait(5)).then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True))
+
+
+def test_levels_are_those_of_stop_limits_alone() -> None:
+    assert levels(given(in_position()).pipeline) == [(PositionSide.LONG, 99)]
+    market = settings(stop__type="stop_market")
+    assert levels(given(in_position(), settings=market).pipeline) == []

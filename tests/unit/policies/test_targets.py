@@ -226,6 +226,17 @@ def test_targets_of_what_never_was_held_say_so_when_they_leave() -> None:
 def test_a_target_that_is_refused_again_and_again_is_given_up() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), ack(Role.STOP), ack(Role.TARGET))
     story.given(rejected(Role.TARGET, 0))
-    for _ in range(3):
+    for _ in range(2):
         story.given(wait(1), rejected(Role.TARGET))
-    story.when(wait(60)).then_none(OrderPlaced, role=Role.TARGET)
+    story.given(wait(1)).when(rejected(Role.TARGET), wait(60)).then_none(OrderPlaced, role=Role.TARGET)
+
+
+def test_exhaustion_rounds_to_the_tick_toward_the_market() -> None:
+    wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
+    given(in_position(), quote("100.505", "100.52")).when(wish).then_among(
+        like(ReplaceRequested, policy="targets", price_limit="100.50")
+    )
+    short = entry(side=PositionSide.SHORT, zone_max="99.90", stop="101.00")
+    given(in_position(short), quote("99.48", "99.495")).when(wish).then_among(
+        like(ReplaceRequested, policy="targets", price_limit="99.50")
+    )
