@@ -20,7 +20,7 @@ from oms.policies.kill_switch import SECOND_PERSON
 from oms.values import OrderType, Role
 from tests.answers import ack, cancelled, fill, in_position
 from tests.builders import DAY, NAME, act, entry, halt
-from tests.given import again, given, like, wait
+from tests.given import again, given, like, quote, wait
 from tests.unit.policies.test_exit import targets_gone
 
 
@@ -191,3 +191,21 @@ def test_every_act_may_be_repeated() -> None:
     story = given(in_position())
     for one in acts:
         story.given(one).when(one).then()
+
+
+def test_an_instrument_that_is_to_be_flat_gives_up_an_entry_without_any_fill() -> None:
+    for kind in (Act.FLAT, Act.KILL):
+        story = given(entry(), ack(Role.ENTRY)).when(act(kind, level=3, instrument=NAME))
+        story.then_among(like(CloseRequested, reason="KILL_SWITCH"), like(CancelRequested, policy="entry"))
+
+
+def test_an_operators_close_gives_up_an_entry_without_any_fill() -> None:
+    story = given(entry(), ack(Role.ENTRY)).when(act(Act.CLOSE, instrument=NAME))
+    story.then_among(like(CloseRequested, reason="OPERATOR_CLOSE"), like(CancelRequested, policy="entry"))
+
+
+def test_the_kill_switch_takes_over_a_weaker_exit_at_market() -> None:
+    story = given(entry(), ack(Role.ENTRY), quote("98.98", "99.00"), fill(Role.ENTRY))
+    assert story.trade.close is not None
+    assert story.trade.close.reason == "GAP_THROUGH_STOP"
+    story.when(act(Act.KILL, level=3)).then_among(like(CloseRequested, reason="KILL_SWITCH", priority=0))
