@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oms.book import Book
 from oms.brokers.fix44 import Executions, FrameRefused, Report, report, translate
@@ -266,7 +267,7 @@ class _Run:
         """What is held after a step, in the words of `_expected`."""
         order = self.pipeline.find(step.cl_ord_id, step.orig_cl_ord_id, step.order_id)
         after = self.pipeline
-        same = after.orders == before.orders and after.position == before.position
+        same = _booked(after) == _booked(before) and after.position == before.position
         raised = {alert.code: alert.quantity for alert in alerts}
         return {
             "state": "none" if order is None else order.status.value,
@@ -276,6 +277,14 @@ class _Run:
             **{name: "none" if name not in raised else _spoken(raised[name]) for name in self.watched},
             **{f"{name} raised": "yes" if name in raised else "no" for name in self.watched},
         }
+
+
+def _booked(pipeline: Pipeline) -> list[Order]:
+    """The orders; the further ids of an execution are names of what is booked, and no booking."""
+    return [
+        replace(order, executions=tuple(replace(one, aliases=()) for one in order.executions))
+        for order in pipeline.orders.values()
+    ]
 
 
 def _flag(order: Order | None) -> str:

@@ -51,7 +51,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     if before is not None and order.executions and not _is_beyond(order, before):
         covered, doubtful = _compared(order, before, before + quantity)
         if covered == quantity:
-            return order, ()
+            return _also_named(order, event.execution, (before, after)), ()
         if covered:
             text = f"execution {event.execution} repeats {covered} of {quantity}"
             found = (anomaly(order, "fill_overlap", text, covered, wants_query=True),)
@@ -305,9 +305,19 @@ def _ended_at(order: Order, status: OrderStatus, now: Micros) -> Micros | None:
 
 def _find(order: Order, root: str) -> Execution | None:
     for execution in order.executions:
-        if execution.root == root:
+        if execution.goes_by(root):
             return execution
     return None
+
+
+def _also_named(order: Order, name: str, stretch: tuple[Decimal | None, Decimal | None]) -> Order:
+    """The order once an execution has been reported again under another id: a bust, a correction or a fee may use
+    either. An id that stands for several executions at once is not remembered."""
+    for one in order.executions:
+        if one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch:
+            named = replace(one, aliases=(*one.aliases, name))
+            return replace(order, executions=tuple(named if x is one else x for x in order.executions))
+    return order
 
 
 def _interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | None, Decimal | None]:

@@ -175,7 +175,7 @@ def _order_of(pipeline: Pipeline, execution: str) -> Order | None:
     """The order of an execution. Fees come soon after their fill, so the search begins at the newest."""
     for order in reversed(pipeline.orders.values()):
         for one in reversed(order.executions):
-            if one.root == execution:
+            if one.goes_by(execution):
                 return order
     return None
 

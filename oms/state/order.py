@@ -135,6 +135,7 @@ class Execution(Struct, frozen=True, gc=False, kw_only=True):
 
     `cum_before` and `cum_after` bound the broker's count when it was first reported. Intervals from before the
     last bust or quantity correction no longer compare: `comparable`. `price_intent` is the price it was meant to have.
+    `aliases` are further ids under which the same execution was reported.
     """
 
     root: str
@@ -147,6 +148,11 @@ class Execution(Struct, frozen=True, gc=False, kw_only=True):
     cum_after: Decimal | None = None
     comparable: bool = True
     price_intent: Decimal | None = None
+    aliases: tuple[str, ...] = ()
+
+    def goes_by(self, name: str) -> bool:
+        """Whether the broker has reported this execution under an id."""
+        return name == self.root or name in self.aliases
 
 
 class Order(Struct, frozen=True, gc=False, kw_only=True):

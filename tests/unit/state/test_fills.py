@@ -2,7 +2,7 @@
 
 import pytest
 
-from oms.events.broker import ReportedStatus
+from oms.events.broker import Fee, FeeReported, ReportedStatus
 from oms.values import OrderStatus, Role, Side
 from tests.unit.state.order_story import (
     D,
@@ -54,9 +54,25 @@ def test_duplicate_fills_count_once(copies: int) -> None:
 @pytest.mark.req("OD-013", "I20")
 def test_same_stretch_under_another_id_is_the_same_fill() -> None:
     story = given(accepted(), filled("stream-77", 4, 4, 6), filled("stream-78", 2, 6, 4))
-    before = story.pipeline
     story.when(filled("poll-9", 2, 6, 4)).then(PARTIAL_FILLED, 6, alerts=[])
+    before = story.pipeline
+    story.when(filled("poll-9", 2, 6, 4)).then(PARTIAL_FILLED, 6, alerts=[], value=D(600))
     assert story.pipeline is before
+
+
+@pytest.mark.parametrize("names", [("stream-7", "poll-7"), ("poll-7", "stream-7")])
+def test_restatement_under_either_id_is_of_the_same_fill(names: tuple[str, str]) -> None:
+    story = given(accepted(), *(filled(name, 4, 4, 6) for name in names))
+    story.when(corrected("stream-7", 4, 4, 6, price="101")).then(PARTIAL_FILLED, 4, alerts=[], value=D(404))
+    story.when(corrected("poll-7", 4, 4, 6, price="101")).then(PARTIAL_FILLED, 4, alerts=[], value=D(404))
+    story.when(busted("stream-7", 0, 10, revision=2)).then(SUBMITTED, 0, leaves=10, alerts=[])
+
+
+def test_fee_under_either_id_counts_for_the_trade() -> None:
+    story = given(accepted(), filled("poll-7", 4, 4, 6), filled("stream-7", 4, 4, 6))
+    fees = (Fee(amount=D("0.05"), currency="USD", kind="commission"),)
+    story.when(FeeReported(instrument="ACME", execution="stream-7", fees=fees))
+    assert story.pipeline.trades[1].fees == D("0.05")
 
 
 def test_one_report_over_two_fills_repeats_both() -> None:
