@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from oms.events.decisions import CancelRequested, OrderPlaced, QueryRequested, ReplaceRequested
+from oms.events.decisions import Alerted, CancelRequested, OrderPlaced, QueryRequested, ReplaceRequested
 from oms.state.order import ENDED_STATES, LIVE_STATES, Order, PendingKind
 from oms.values import ZERO, OrderStatus
 from tests.simulation.checks.base import Scene, check
@@ -10,16 +10,18 @@ from tests.simulation.checks.base import Scene, check
 
 @check("I14")
 def filled_within_quantity(scene: Scene) -> Iterator[str]:
-    """0 <= cum <= qty, or an incident is open."""
+    """0 <= cum <= qty, or the step that books more says so."""
     for pipeline in scene.changed:
-        for _, order in scene.moved(pipeline):
+        for old, order in scene.moved(pipeline):
             if order.filled < ZERO or order.leaves < ZERO:
                 yield f"{order.client_order_id}: filled {order.filled}, leaves {order.leaves}"
-            if order.filled > order.quantity and not order.is_external:
-                told = scene.own("I14", set())
-                told.update(
-                    one.client_order_id for one in scene.events if getattr(one, "code", "") == "overfill"
-                )
+            before = ZERO if old is None else max(old.filled - old.quantity, ZERO)
+            if order.filled - order.quantity > before and not order.is_external:
+                told = [
+                    one.client_order_id
+                    for one in scene.events
+                    if isinstance(one, Alerted) and one.code == "overfill"
+                ]
                 if order.client_order_id not in told:
                     yield f"{order.client_order_id}: {order.filled} of {order.quantity} and no alert"
 
@@ -114,10 +116,10 @@ def ids_are_unique_for_ever(scene: Scene) -> Iterator[str]:
 
 @check("I20")
 def executions_count_once(scene: Scene) -> Iterator[str]:
-    """Each execution root stands once in its order, and in one order only."""
+    """Each id of an execution stands once in its order, and in one order only."""
     for pipeline in scene.changed:
         for _, order in scene.moved(pipeline):
-            roots = [one.root for one in order.executions]
+            roots = [name for one in order.executions for name in (one.root, *one.aliases)]
             if len(roots) != len(set(roots)):
                 yield f"{order.client_order_id} holds an execution twice: {roots}"
             owners = scene.own("I20", {})
