@@ -49,7 +49,7 @@ class Desk:
         self.now = 0
         self.healthy = False
         self.uncertain = True
-        self._lost_since_asked = False
+        self.lost: set[str | None] = set()
         self.counts: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.sent: list[tuple[int, Command]] = []
@@ -109,7 +109,7 @@ class Desk:
 
     def query(self, asked_at_seq: int) -> None:
         """Ask for all books."""
-        self._lost_since_asked = False
+        self.lost.clear()
         if not self.down:
             self._arrive(AskBooks(asked_at_seq), 0)
 
@@ -175,7 +175,8 @@ class Desk:
             self._note(fault)
             match fault.kind:
                 case "lose_message":
-                    self.uncertain = self._lost_since_asked = True
+                    self.uncertain = True
+                    self.lost.add(report.client_id)
                     return
                 case "late_message":
                     due += fault.ms * MS
@@ -220,7 +221,7 @@ class Desk:
         self._cross("deliver")
         self.received[type(stamped.event).__name__] += 1
         if isinstance(stamped.event, BrokerSnapshotReported) and stamped.event.complete:
-            self.uncertain = self._lost_since_asked
+            self.uncertain = bool(self.lost)
         self._sink(
             Stamped(
                 event=stamped.event,
