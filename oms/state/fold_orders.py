@@ -2,7 +2,7 @@
 
 A report finds its order by any id that the broker has used for it. An order that is not ours is tracked from the
 first report that says enough about it, and no policy acts on it (FIX E.1.a); of any other order we only say that
-we do not know it.
+we do not know it. A bust or correction of such an order waits for the fill.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,10 @@ from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
 Folded = tuple[Pipeline, tuple[Anomaly, ...]]
 Fold = Callable[[Pipeline, Any, Micros, int], Folded]
 _Change = Callable[[Order, Any, Micros, int], fills.Result]
+_Restatement = broker.ExecutionBusted | broker.ExecutionCorrected
+
+_MOST_RESTATED: Final = 256
+"""How many restatements wait for their fills; with more than that the oldest is given up, having been alerted."""
 
 
 def _on_order(change: _Change) -> Fold:
@@ -32,6 +36,8 @@ def _on_order(change: _Change) -> Fold:
         if order is None:
             order = _external(event, now, seq)
         if order is None:
+            if isinstance(event, _Restatement):
+                pipeline = _kept(pipeline, event)
             text = f"{type(event).__name__} for {event.client_order_id or event.broker_order_id}"
             return pipeline, (Anomaly(code="unknown_order", text=text),)
         changed, anomalies = change(order, event, now, seq)
@@ -55,6 +61,29 @@ def _told(pipeline: Pipeline, order: Order, event: Event) -> Pipeline:
         return pipeline
     left = {own: one for own, one in pipeline.questions.items() if own != order.client_order_id}
     return replace(pipeline, questions=left)
+
+
+def _kept(pipeline: Pipeline, event: _Restatement) -> Pipeline:
+    """Keep what cannot be placed yet, the highest revision of each execution."""
+    known = pipeline.restated.get(event.execution)
+    if known is not None and known.revision >= event.revision:
+        return pipeline
+    restated = {**pipeline.restated, event.execution: event}
+    if len(restated) > _MOST_RESTATED:
+        del restated[next(iter(restated))]
+    return replace(pipeline, restated=restated)
+
+
+def _filled(pipeline: Pipeline, event: broker.OrderFilled, now: Micros, seq: int) -> Folded:
+    """Book a fill, and what was said of it before its order was known."""
+    pipeline, found = _book(pipeline, event, now, seq)
+    early = pipeline.restated.get(event.execution) if pipeline.restated else None
+    if early is None:
+        return pipeline, found
+    waiting = {one: kept for one, kept in pipeline.restated.items() if one != event.execution}
+    early = replace(early, client_order_id=event.client_order_id, broker_order_id=event.broker_order_id)
+    pipeline, more = FOLDS[type(early)](replace(pipeline, restated=waiting), early, now, seq)
+    return pipeline, (*found, *more)
 
 
 def _external(event: Event, now: Micros, seq: int) -> Order | None:
@@ -241,11 +270,13 @@ def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: M
     return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, requested_at=now), now), ()
 
 
+_book: Final = _on_order(fills.fill)
+
 FOLDS: Final[dict[type[Event], Fold]] = {
     broker.OrderAccepted: _on_order(_accepted),
     broker.OrderRejected: _on_order(_rejected),
     broker.OrderTriggered: _on_order(_triggered),
-    broker.OrderFilled: _on_order(fills.fill),
+    broker.OrderFilled: _filled,
     broker.ExecutionCorrected: _on_order(fills.correct),
     broker.ExecutionBusted: _on_order(fills.bust),
     broker.OrderCanceled: _on_order(_canceled),

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms.events.base import Event
+from oms.events.broker import ExecutionBusted, ExecutionCorrected
 from oms.events.session import InstrumentDefined
 from oms.state.market import Market
 from oms.state.order import Order
@@ -39,7 +40,8 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
 
     `aliases` maps every id the broker may use to the order's own id. `wish` is the request the present step
     must answer. `questions` is by order, `advice` by strategy. `external` is the signed position of orders that are
-    not ours, `adjusted` that of corporate acts.
+    not ours, `adjusted` that of corporate acts. `restated` holds, by execution, what was taken back or corrected before
+    any report told its order.
     """
 
     instrument: InstrumentDefined
@@ -60,6 +62,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     traffic: Traffic = Traffic()
     slippage: Slippage = Slippage()
     advice: dict[str, Advice] = {}
+    restated: dict[str, ExecutionBusted | ExecutionCorrected] = {}
 
     @property
     def name(self) -> str:

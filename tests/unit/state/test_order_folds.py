@@ -3,6 +3,7 @@
 from decimal import localcontext
 
 import pytest
+from msgspec.structs import replace
 
 from oms.events import registry
 from oms.events.base import REGISTRY, Event, Stamped
@@ -19,6 +20,7 @@ from tests.unit.state.order_story import (
     book,
     busted,
     cancel_rejected,
+    corrected,
     filled,
     given,
     rejected,
@@ -124,3 +126,39 @@ def test_quantity_of_a_stranger_grows_with_its_fills() -> None:
         [],
         8,
     )
+
+
+def _of_a_stranger(event: Event) -> Event:
+    return replace(event, client_order_id="?")
+
+
+@pytest.mark.req("I69")
+def test_bust_of_a_stranger_waits_for_its_fill() -> None:
+    story = given(accepted()).when(_of_a_stranger(busted("a", 0, 10)))
+    assert (story.alerts, story.pipeline.position) == (["unknown_order"], 0)
+    story.when(filled("b", 3, 3, 7, own="?"))
+    assert story.pipeline.position == 3
+    story.when(filled("a", 4, 7, 3, own="?"))
+    assert (story.pipeline.position, story.pipeline.restated) == (3, {})
+    story.when(filled("a", 4, 7, 3, own="?"))
+    assert story.pipeline.position == 3
+
+
+@pytest.mark.parametrize("revisions", [(1, 2), (2, 1), (2, 2)])
+def test_highest_correction_of_a_stranger_waits(revisions: tuple[int, int]) -> None:
+    story = given(accepted())
+    for revision in revisions:
+        story.when(_of_a_stranger(corrected("a", 4 - revision, 4 - revision, revision=revision)))
+    story.when(filled("a", 4, 4, 6, own="?"))
+    assert story.pipeline.position == 2
+
+
+def test_fill_newer_than_what_waits_for_it_stands() -> None:
+    story = given(accepted()).when(_of_a_stranger(busted("a", 0, 10)))
+    story.when(filled("a", 5, 5, 5, own="?", revision=2))
+    assert (story.pipeline.position, story.pipeline.restated) == (5, {})
+
+
+def test_restatements_that_wait_are_bounded() -> None:
+    story = given(accepted()).when(*(_of_a_stranger(busted(f"e{number}")) for number in range(300)))
+    assert (len(story.pipeline.restated), "e299" in story.pipeline.restated) == (256, True)
