@@ -1,7 +1,7 @@
 """Executions of an order: each counts once, at its highest revision, whatever the order's state.
 
 A fill under a new id is the same fill only if the stretch of the broker's count that it covers is already
-covered by fills reported since the last bust or quantity correction (architecture 6). Price and time alone
+covered by fills counted since the last bust or quantity correction (architecture 6). Price and time alone
 never make two fills one.
 """
 
@@ -77,6 +77,7 @@ def _booked(
 ) -> Result:
     """Add a new execution. Sums of decimals are exact at the precision of the core, so adding is enough."""
     quantity, price = event.quantity, event.price
+    present = _is_of_present_count(order, before)
     execution = Execution(
         root=event.execution,
         revision=event.revision,
@@ -86,10 +87,15 @@ def _booked(
         seq=seq,
         cum_before=before,
         cum_after=after,
+        comparable=present,
     )
     filled, total = order.filled + quantity, order.total
     if event.cumulative is not None and event.cumulative > total:
-        total = event.cumulative
+        if present:
+            total = event.cumulative
+        elif not found:
+            text = f"execution {event.execution} may have been counted before a bust or correction"
+            found = (*found, anomaly(order, "fill_not_comparable", text, quantity, wants_query=True))
     ordered = order.quantity
     if filled > ordered and order.trade_no is None:
         # The quantity of an order that is not ours was read from its reports.
@@ -166,7 +172,8 @@ def _restate(
         total = ZERO
         if event.cumulative is None:
             found = (anomaly(order, "restated_without_totals", event.execution, wants_query=True),)
-    if event.cumulative is not None:
+    if event.cumulative is not None and (known is None or not same_quantity or known.comparable):
+        # A new price tells the count of its own time, which may be that of before another bust or correction.
         total = max(total, event.cumulative)
     filled = sum((one.quantity for one in executions), ZERO)
     status = status_of(order, filled, order.quantity)
@@ -329,6 +336,15 @@ def _interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | 
 def _is_beyond(order: Order, before: Decimal) -> bool:
     """Whether no execution on record can reach beyond `before`. All of them shift together: one tells for all."""
     return before >= order.total and order.executions[0].comparable
+
+
+def _is_of_present_count(order: Order, before: Decimal | None) -> bool:
+    """Whether what a new fill says of the broker's count is surely of the count as it is now.
+
+    After a bust or quantity correction a fill may still come that was counted before it. One that begins where our
+    own sum ends is of the present count, or lies below it, where no later fill can be.
+    """
+    return not order.executions or order.executions[0].comparable or before == order.filled
 
 
 def _compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bool]:

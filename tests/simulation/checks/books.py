@@ -17,8 +17,9 @@ def is_poisoned(scene: Scene) -> bool:
     """Whether the broker has lied in a way that its later words do not mend."""
     if any(scene.world.oracle.floor.struck[kind] for kind in POISON):
         return True
-    # A report that crossed a correction: the log itself says that it cannot tell, and asks for a person.
-    return bool({"fill_not_comparable", "fill_overlap"} & set(scene.memory.get("loud", ())))
+    # A fill under a second id that crossed a correction: the log says that it cannot tell, and asks for a person.
+    doubtful = bool({"fill_not_comparable", "fill_overlap"} & set(scene.memory.get("loud", ())))
+    return doubtful and bool(scene.world.oracle.floor.struck["alias"])
 
 
 @check("I25", QUIET)

@@ -109,6 +109,22 @@ def test_fills_after_a_bust_compare_with_each_other() -> None:
     story.when(filled("b2", 3, 3, 7)).then(PARTIAL_FILLED, 3, alerts=[])
 
 
+def test_fill_that_crossed_a_correction_hides_no_later_fill() -> None:
+    # The broker counted b as (4,5], then made a one share smaller; c is its next share, and is (4,5] too.
+    story = given(accepted(), filled("a", 4, 4, 6), corrected("a", 3, 4, 6), filled("b", 1, 5, 5))
+    story.then(PARTIAL_FILLED, 4).when(filled("c", 1, 5, 5))
+    story.then(PARTIAL_FILLED, 5, alerts=["fill_not_comparable"], queried=["fill_not_comparable"])
+
+
+def test_count_from_before_a_correction_is_no_gap() -> None:
+    # The broker counts 9 once a is one share smaller; b and its new price still speak of 10.
+    story = given(accepted(), filled("a", 4, 4, 6), corrected("a", 3, 9, 1))
+    story.then(PARTIAL_FILLED, 3, leaves=1, missing=D(6))
+    story.when(filled("b", 6, 10, 0)).then(PARTIAL_FILLED, 9, missing=D(0), queried=["fill_not_comparable"])
+    story.when(corrected("b", 6, 10, 0, price="101")).then(PARTIAL_FILLED, 9, missing=D(0), alerts=[])
+    story.when(reported(ReportedStatus.PARTIALLY_FILLED, 9, 1)).then(PARTIAL_FILLED, 9, leaves=1, alerts=[])
+
+
 def test_fills_out_of_order_leave_a_gap_until_both_are_there() -> None:
     story = given(accepted()).when(filled("b", 3, 5, 5))
     story.then(PARTIAL_FILLED, 3, leaves=5, alerts=["gap_detected"], queried=["gap_detected"], missing=D(2))
