@@ -102,7 +102,7 @@ class Checks:
             self._run(QUIET)
 
     def is_quiet(self) -> bool:
-        """Whether no command is in flight, no message under way, no input unprocessed."""
+        """Whether no command is in flight, no message under way, no input unprocessed, no question open."""
         world = self.world
         runner = world.runner
         if runner is None or world.desk.down or not world.desk.is_idle or world.log.is_away:
@@ -112,7 +112,8 @@ class Checks:
         if runner.head.seq != runner.book.account.seq or not self.scene.account.reconciled:
             return False
         return not any(
-            order.pending for pipeline in self.scene.pipelines.values() for order in _live(pipeline)
+            pipeline.questions or any(order.pending for order in _live(pipeline))
+            for pipeline in self.scene.pipelines.values()
         )
 
     def at_day_end(self) -> None:

@@ -227,12 +227,12 @@ def partial_stop_is_an_emergency(scene: Scene) -> Iterator[str]:
             if order.order_type is not OrderType.STOP_LIMIT:
                 continue
             trade = pipeline.trades[order.trade_no or 0]
-            if trade.held > ZERO and trade.close is None:
+            # What others have closed is no longer there to be closed.
+            held = trade.held > ZERO and _exposed(pipeline, trade) > ZERO
+            if held and trade.close is None:
                 yield f"stop {order.client_order_id} filled in part and trade {trade.trade_no} is not being closed"
             waiting = [
-                one
-                for one in pipeline.live(trade.targets)
-                if not one.pending and not one.refusals and trade.held > ZERO
+                one for one in pipeline.live(trade.targets) if not one.pending and not one.refusals and held
             ]
             if waiting:
                 yield f"stop {order.client_order_id} filled in part beside target {waiting[0].client_order_id}"
