@@ -280,9 +280,9 @@ class _Run:
 
 
 def _booked(pipeline: Pipeline) -> list[Order]:
-    """The orders; the further ids of an execution are names of what is booked, and no booking."""
+    """The orders; the further ids of an execution and the fills that are covered are remembered, not booked."""
     return [
-        replace(order, executions=tuple(replace(one, aliases=()) for one in order.executions))
+        replace(order, repeats=(), executions=tuple(replace(one, aliases=()) for one in order.executions))
         for order in pipeline.orders.values()
     ]
 

@@ -29,6 +29,9 @@ from oms.values import ZERO, Micros, OrderStatus
 
 Result = tuple[Order, tuple[Anomaly, ...]]
 
+_MOST_REPEATS = 16
+"""How many fills that are covered are kept, the newest of them."""
+
 
 def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     """Book one execution report."""
@@ -51,7 +54,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     if before is not None and order.executions and not _is_beyond(order, before):
         covered, doubtful = _compared(order, before, before + quantity)
         if covered == quantity:
-            return _also_named(order, event.execution, (before, after)), ()
+            return _repeated(order, event, (before, after)), ()
         if covered:
             text = f"execution {event.execution} repeats {covered} of {quantity}"
             found = (anomaly(order, "fill_overlap", text, covered, wants_query=True),)
@@ -191,6 +194,9 @@ def _restate(
         ended_at=_ended_at(order, status, now),
         pending=without_submit(order),
     )
+    if order.repeats and not same_quantity and event.cumulative is not None:
+        changed, more = _not_covered(changed, event.cumulative, now, seq)
+        found = (*found, *more)
     return changed, (*found, *_excess(order, changed), *gap(order, changed))
 
 
@@ -317,14 +323,30 @@ def _find(order: Order, root: str) -> Execution | None:
     return None
 
 
-def _also_named(order: Order, name: str, stretch: tuple[Decimal | None, Decimal | None]) -> Order:
-    """The order once an execution has been reported again under another id: a bust, a correction or a fee may use
-    either. An id that stands for several executions at once is not remembered."""
+def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, Decimal | None]) -> Order:
+    """The order after a fill that those on record cover. One that covers the same stretch under another id gives that
+    id to the execution: a bust, a correction or a fee may use either."""
     for one in order.executions:
         if one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch:
-            named = replace(one, aliases=(*one.aliases, name))
+            named = replace(one, aliases=(*one.aliases, event.execution))
             return replace(order, executions=tuple(named if x is one else x for x in order.executions))
-    return order
+    others = [one for one in order.repeats if one.execution != event.execution]
+    return replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
+
+
+def _not_covered(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
+    """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
+    later than what the restatement is about."""
+    found: tuple[Anomaly, ...] = ()
+    repeats, order = order.repeats, replace(order, repeats=())
+    for event in repeats:
+        before, after = _interval(event.cumulative, event.quantity)
+        if before is not None and before >= count:
+            text = f"execution {event.execution} was counted after a bust or correction that came later"
+            doubt = anomaly(order, "fill_not_comparable", text, event.quantity, wants_query=True)
+            order, more = _booked(order, event, before, after, (doubt,), now, seq)
+            found = (*found, *more)
+    return order, found
 
 
 def _interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | None, Decimal | None]:

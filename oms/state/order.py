@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 from transitions import Machine
 
-from oms.events.broker import CancelCause
+from oms.events.broker import CancelCause, OrderFilled
 from oms.values import ZERO, Micros, OrderStatus, OrderType, Role, Side, TimeInForce
 
 
@@ -159,7 +159,8 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     """An order and all that is known of it. Quantities are never negative; `value` is sum of price x quantity.
 
     `leaves` is what can still execute; `total` is the broker's highest count since the last bust or correction.
-    `executions` stand in the order of their first report. An end that is `assumed` is reversed by evidence.
+    `executions` stand in the order of their first report; `repeats` are fills that those on record cover. An end
+    that is `assumed` is reversed by evidence.
     """
 
     client_order_id: str
@@ -180,6 +181,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     value: Decimal = ZERO
     total: Decimal = ZERO
     executions: tuple[Execution, ...] = ()
+    repeats: tuple[OrderFilled, ...] = ()
     pending: tuple[Pending, ...] = ()
     wire_ids: tuple[str, ...] = ()
     broker_ids: tuple[str, ...] = ()

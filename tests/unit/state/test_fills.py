@@ -116,6 +116,25 @@ def test_fill_that_crossed_a_correction_hides_no_later_fill() -> None:
     story.then(PARTIAL_FILLED, 5, alerts=["fill_not_comparable"], queried=["fill_not_comparable"])
 
 
+def test_fill_that_overtook_a_correction_is_booked_with_it() -> None:
+    # The broker made a one share smaller and then filled that share; the fill came first, and looked covered by a.
+    story = given(accepted(), filled("a", 4, 4, 6), filled("c", 1, 4, 6)).then(PARTIAL_FILLED, 4)
+    story.when(corrected("a", 3, 3, 7))
+    story.then(PARTIAL_FILLED, 4, leaves=6, alerts=["fill_not_comparable"], queried=["fill_not_comparable"])
+    story.when(filled("c", 1, 4, 6)).then(PARTIAL_FILLED, 4, alerts=[])
+
+
+def test_part_of_a_fill_stays_covered_by_its_correction() -> None:
+    story = given(accepted(), filled("ab", 4, 4, 6), filled("a", 2, 2, 8), filled("b", 2, 4, 6))
+    story.when(corrected("ab", 3, 3, 7)).then(PARTIAL_FILLED, 3, alerts=[], repeats=())
+
+
+def test_covered_fills_are_kept_within_a_bound() -> None:
+    parts = [filled(f"p{number}", 1, 1 + number % 4, 6) for number in range(40)]
+    story = given(accepted(), filled("a", 4, 4, 6), *parts)
+    assert [one.execution for one in story.order.repeats] == [f"p{number}" for number in range(24, 40)]
+
+
 def test_count_from_before_a_correction_is_no_gap() -> None:
     # The broker counts 9 once a is one share smaller; b and its new price still speak of 10.
     story = given(accepted(), filled("a", 4, 4, 6), corrected("a", 3, 9, 1))
