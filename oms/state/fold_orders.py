@@ -14,7 +14,7 @@ from oms.events import broker, decisions
 from oms.events.base import Event
 from oms.state import fills, reports, requests, traffic
 from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
-from oms.state.pipeline import Pipeline, Question, put_order, put_trade
+from oms.state.pipeline import Pipeline, Question, Restatement, put_order, put_trade
 from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
 
 Folded = tuple[Pipeline, tuple[Anomaly, ...]]
@@ -66,9 +66,14 @@ def _told(pipeline: Pipeline, order: Order, event: Event) -> Pipeline:
 def _kept(pipeline: Pipeline, event: _Restatement) -> Pipeline:
     """Keep what cannot be placed yet, the highest revision of each execution."""
     known = pipeline.restated.get(event.execution)
-    if known is not None and known.revision >= event.revision:
+    if known is not None and known.event.revision >= event.revision:
         return pipeline
-    restated = {**pipeline.restated, event.execution: event}
+    kept = (
+        Restatement(bust=event)
+        if isinstance(event, broker.ExecutionBusted)
+        else Restatement(correction=event)
+    )
+    restated = {**pipeline.restated, event.execution: kept}
     if len(restated) > _MOST_RESTATED:
         del restated[next(iter(restated))]
     return replace(pipeline, restated=restated)
@@ -77,11 +82,11 @@ def _kept(pipeline: Pipeline, event: _Restatement) -> Pipeline:
 def _filled(pipeline: Pipeline, event: broker.OrderFilled, now: Micros, seq: int) -> Folded:
     """Book a fill, and what was said of it before its order was known."""
     pipeline, found = _book(pipeline, event, now, seq)
-    early = pipeline.restated.get(event.execution) if pipeline.restated else None
-    if early is None:
+    kept = pipeline.restated.get(event.execution) if pipeline.restated else None
+    if kept is None:
         return pipeline, found
-    waiting = {one: kept for one, kept in pipeline.restated.items() if one != event.execution}
-    early = replace(early, client_order_id=event.client_order_id, broker_order_id=event.broker_order_id)
+    waiting = {name: one for name, one in pipeline.restated.items() if name != event.execution}
+    early = replace(kept.event, client_order_id=event.client_order_id, broker_order_id=event.broker_order_id)
     pipeline, more = FOLDS[type(early)](replace(pipeline, restated=waiting), early, now, seq)
     return pipeline, (*found, *more)
 

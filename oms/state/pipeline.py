@@ -35,6 +35,20 @@ class Question(Struct, frozen=True, gc=False, kw_only=True):
     queries: int
 
 
+class Restatement(Struct, frozen=True, gc=False, kw_only=True):
+    """What came before the first report of its order: one of the two (a cached state tells types by their place)."""
+
+    bust: ExecutionBusted | None = None
+    correction: ExecutionCorrected | None = None
+
+    @property
+    def event(self) -> ExecutionBusted | ExecutionCorrected:
+        """What the broker said."""
+        found = self.bust or self.correction
+        assert found is not None
+        return found
+
+
 class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     """State of one instrument in one account. The dicts are never changed in place.
 
@@ -62,7 +76,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     traffic: Traffic = Traffic()
     slippage: Slippage = Slippage()
     advice: dict[str, Advice] = {}
-    restated: dict[str, ExecutionBusted | ExecutionCorrected] = {}
+    restated: dict[str, Restatement] = {}
 
     @property
     def name(self) -> str:
