@@ -204,14 +204,14 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "the stop's quantity is not reduced",
         POLICIES + "protective_stop.py",
-        "    if stop.leaves == sellable and stop.price_stop == level:",
+        "    if stop.leaves == wanted and stop.price_stop == level:",
         "    if stop.price_stop == level:",
     ),
     wrong(
         "the stop is for what was intended",
         POLICIES + "protective_stop.py",
-        "        trade, Role.STOP, sellable, order_type,",
-        "        trade, Role.STOP, trade.quantity, order_type,",
+        "    yield orders.place(trade, Role.STOP, wanted, order_type",
+        "    yield orders.place(trade, Role.STOP, trade.quantity, order_type",
     ),
     wrong(
         "the guard is not armed",
@@ -234,8 +234,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "a second stop stands beside the first",
         POLICIES + "protective_stop.py",
-        "        if not live:\n            yield from _place(view, trade, level, sellable)\n            return",
-        "        if not any(order.leaves == trade.held for order in live):\n            yield from _place(view, trade, level, sellable)\n            return",
+        "        if not live:\n            if wanted > ZERO:",
+        "        if not any(order.leaves == trade.held for order in live):\n            if wanted > ZERO:",
     ),
     wrong(
         "the limit of a stop lies on the wrong side",
@@ -271,14 +271,14 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "the exit stands beside the stop",
         POLICIES + "exit.py",
-        "    if stop is None or (stop.is_pending and view.now >= _unanswered_at(view, stop)):",
+        "    if stop is None or (stop.is_pending and view.now >= unanswered_at(view, stop)):",
         "    if True:",
     ),
     wrong(
         "the exit does not wait for the targets",
         POLICIES + "exit.py",
-        "    if view.now < _targets_leave_at(view, trade):\n        return",
-        "",
+        "    if view.now < _targets_leave_at(view, trade) or is_blocked(view, orders.exit_side(trade)):",
+        "    if is_blocked(view, orders.exit_side(trade)):",
     ),
     wrong(
         "an exit works in a halt",
@@ -313,13 +313,13 @@ CORPUS: tuple[Wrong, ...] = (
     ),
     wrong(
         "targets stay when the stop is out",
-        POLICIES + "targets.py",
+        "oms/execution/tranches.py",
         "    return any(order.triggered_at is not None or order.filled > ZERO for order in view.live(trade.stops))",
         "    return False",
     ),
     wrong(
         "trail only keeps its targets",
-        POLICIES + "targets.py",
+        "oms/execution/tranches.py",
         "trade.close is not None or trade.trail_only or view.pipeline.safe_mode:",
         "trade.close is not None or view.pipeline.safe_mode:",
     ),
