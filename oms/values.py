@@ -26,21 +26,27 @@ SECOND: Final = 1_000_000
 MILLISECOND: Final = 1_000
 
 
-class Side(Enum):
+class Word(Enum):
+    """An enum whose members are looked up by identity: they exist once, and the hash of `Enum` is a Python call."""
+
+    __hash__ = object.__hash__
+
+
+class Side(Word):
     """Order side, FIX tag 54."""
 
     BUY = "BUY"
     SELL = "SELL"
 
 
-class PositionSide(Enum):
+class PositionSide(Word):
     """Direction of a trade. A long trade is entered by buying."""
 
     LONG = "LONG"
     SHORT = "SHORT"
 
 
-class Role(Enum):
+class Role(Word):
     """What an order does for its trade; each role has exactly one owning policy."""
 
     ENTRY = "ENTRY"
@@ -49,7 +55,7 @@ class Role(Enum):
     EXIT = "EXIT"
 
 
-class OrderType(Enum):
+class OrderType(Word):
     """Order type, FIX tag 40."""
 
     MARKET = "MARKET"
@@ -58,14 +64,14 @@ class OrderType(Enum):
     STOP_LIMIT = "STOP_LIMIT"
 
 
-class TimeInForce(Enum):
+class TimeInForce(Word):
     """Time in force, FIX tag 59."""
 
     DAY = "DAY"
     GTC = "GTC"
 
 
-class OrderStatus(Enum):
+class OrderStatus(Word):
     """The six public order states. What is under way stands beside them, in `pending`."""
 
     NEW = "NEW"

@@ -13,10 +13,10 @@ from msgspec import Struct
 from transitions import Machine
 
 from oms.events.broker import CancelCause, OrderFilled
-from oms.values import ZERO, Micros, OrderStatus, OrderType, Role, Side, TimeInForce
+from oms.values import ZERO, Micros, OrderStatus, OrderType, Role, Side, TimeInForce, Word
 
 
-class Trigger(Enum):
+class Trigger(Word):
     """What can move an order."""
 
     ACKNOWLEDGE = "acknowledge"

@@ -1,6 +1,7 @@
 """What a policy sees: one pipeline of an account at one instant. Nothing else reaches a decision."""
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,7 +13,9 @@ from oms.state.market import Market
 from oms.state.order import Order
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
-from oms.values import MILLISECOND, Micros, Side
+from oms.values import MILLISECOND, Micros, Side, TradingPhase
+
+_PHASES: Final = len(TradingPhase)
 
 
 class View(Struct, frozen=True, gc=False):
@@ -59,7 +62,8 @@ class View(Struct, frozen=True, gc=False):
 
     def stops_sleep(self) -> bool:
         """Whether a stop that rests at the broker could not trigger now."""
-        return self.market.phase(self.now) not in self.capabilities.stop_active_phases
+        active = self.capabilities.stop_active_phases
+        return len(active) < _PHASES and self.market.phase(self.now) not in active
 
     def takes_market_orders(self) -> bool:
         """Whether the broker accepts a market order now."""
