@@ -23,7 +23,7 @@ from oms.execution.guards import WIDE, breach, is_through
 from oms.state.calm import CHANGED, EXCURSION
 from oms.state.order import Order
 from oms.state.trade import Close, Trade
-from oms.state.venue import blockers, exit_waits, working_stop_quantity
+from oms.state.venue import blockers, exit_waits, is_taken_over, working_stop_quantity
 from oms.state.view import View
 from oms.stops import effective_stop
 from oms.values import (
@@ -96,20 +96,33 @@ def _wanted(
     if trade.close is not None:
         if view.live(trade.exits):
             yield from retries.cancels(view, trade, live, policy=NAME, reason="the exit works")
+        elif len(live) > 1:
+            # The exit will be made of one of them, and the other would close the trade a second time.
+            taken = next((order for order in live if is_taken_over(order)), None)
+            yield from _surplus(view, trade, live, taken or _kept(live))
     elif not view.market.is_halted:
         wanted = sellable - tranches.reserved(view, trade)
         if not live:
             if wanted > ZERO:
                 yield from _place(view, trade, level, wanted)
             return
-        # One that was believed lost and came back is one too many.
-        stop = next((order for order in reversed(live) if order.is_confirmed), live[-1])
-        surplus = [order for order in live if order is not stop]
-        yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one stop is enough")
+        stop = _kept(live)
+        yield from _surplus(view, trade, live, stop)
         if wanted > ZERO:
             yield from _change(view, trade, level, stop, wanted)
         else:
             yield from retries.cancels(view, trade, [stop], policy=NAME, reason="reserved for a target")
+
+
+def _kept(live: list[Order]) -> Order:
+    """The stop that stays: the newest that is confirmed."""
+    return next((order for order in reversed(live) if order.is_confirmed), live[-1])
+
+
+def _surplus(view: View, trade: Trade, live: list[Order], kept: Order) -> Iterator[Event]:
+    """One that was believed lost and came back is one too many (I33)."""
+    surplus = [order for order in live if order is not kept]
+    yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one stop is enough")
 
 
 def _retry_at(view: View, trade: Trade, stop: Order | None) -> Micros:

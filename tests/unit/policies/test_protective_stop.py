@@ -15,6 +15,7 @@ from oms.events.decisions import (
     OrderPlaced,
     QueryRequested,
     ReplaceRequested,
+    SafeModeEntered,
     StopMoved,
 )
 from oms.state.protection import Protection
@@ -32,7 +33,7 @@ from tests.answers import (
     replaced,
     unknown,
 )
-from tests.builders import entry, halt, monitor, resume, settings
+from tests.builders import entry, halt, leave, monitor, resume, settings
 from tests.given import again, bar, given, like, quote, silent, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
@@ -313,3 +314,15 @@ def test_a_stop_that_can_execute_nothing_is_no_second_one() -> None:
     story.given(fill(Role.STOP, 1, at="99")).when(bust(Role.STOP, nth=0))
     assert len(story.pipeline.live(story.trade.stops)) == 2
     assert not story.pipeline.safe_mode
+
+
+@pytest.mark.req("I33")
+def test_a_stop_that_comes_back_while_a_close_waits_is_given_up() -> None:
+    """The close waits for the cancels of the targets; two stops beside it would close the trade twice."""
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.STOP), confirmed, leave())
+    assert story.trade.close is not None
+    assert not story.trade.exits
+    assert len(story.trade.stops) == 2
+    back = story.order(Role.STOP, 0)
+    story.when(ack(Role.STOP, 0)).then_none(SafeModeEntered)
+    story.then_among(like(CancelRequested, client_order_id=back.client_order_id, reason="one stop is enough"))

@@ -217,12 +217,19 @@ def test_a_strategy_gone_mad_is_stopped_and_the_stop_goes_out(place: Path) -> No
 
 
 def test_an_act_goes_before_everything_that_waits(place: Path) -> None:
-    log, held = MemoryLog(), threading.Event()
+    log, busy, held = MemoryLog(), threading.Event(), threading.Event()
+
+    def hold(_decision: object) -> None:
+        busy.set()
+        held.wait(60)
+
     with running(log, place) as (oms, _):
         assert oms._live is not None
-        oms.on_decision(lambda _: held.wait() and None)
+        oms.on_decision(hold)
         for number in range(100):
             oms.request(e.entry(f"bad-{number}", quantity=-1))
+        # Only then does the act find the writer at work; one that came first would be held itself.
+        assert busy.wait(60)
         asking = threading.Thread(target=operate, args=(place, Act.PAUSE))
         asking.start()
         while not oms._live._tickets.qsize():
