@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from oms.events.broker import ExecutionBusted, ExecutionCorrected, OrderFilled
+from oms.events.broker import CancelCause, ExecutionBusted, ExecutionCorrected, OrderFilled
 from oms.state.order import (
     CANCELED,
     ENDED_STATES,
@@ -25,7 +25,7 @@ from oms.state.order import (
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
-from oms.values import ZERO, Micros, OrderStatus
+from oms.values import ZERO, Micros, OrderStatus, Role
 
 Result = tuple[Order, tuple[Anomaly, ...]]
 
@@ -194,6 +194,9 @@ def _restate(
         ended_at=_ended_at(order, status, now),
         pending=without_submit(order),
     )
+    if order.status is FILLED and changed.status is CANCELED:
+        # Its end was reported when it did not matter any more; now something is left that it will not sell.
+        found = (*found, *unasked(changed, changed.cancel_cause, changed.text))
     if order.repeats and not same_quantity and event.cumulative is not None:
         changed, more = _not_covered(changed, event.cumulative, now, seq)
         found = (*found, *more)
@@ -265,6 +268,13 @@ def anomaly(
         trade_no=order.trade_no,
         wants_query=wants_query,
     )
+
+
+def unasked(order: Order, cause: CancelCause | None, text: str) -> tuple[Anomaly, ...]:
+    """A stop or exit that ended without our asking leaves a position alone."""
+    if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):
+        return ()
+    return (anomaly(order, "canceled_unasked", text or cause.value),)
 
 
 def _excess(before: Order, after: Order) -> tuple[Anomaly, ...]:

@@ -22,7 +22,7 @@ from oms.events.broker import (
     ReportedStatus,
 )
 from oms.state import requests
-from oms.state.fills import Result, anomaly, counted, reinstated
+from oms.state.fills import Result, anomaly, counted, reinstated, unasked
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
@@ -37,7 +37,7 @@ from oms.state.order import (
     PendingKind,
     Trigger,
 )
-from oms.values import ZERO, Micros, Role
+from oms.values import ZERO, Micros
 
 DUPLICATE_ORDER: Final = "DUPLICATE_ORDER"
 """Code of a rejection that refuses a second order under an id in use (FIX OrdRejReason 6)."""
@@ -155,7 +155,7 @@ def ended(order: Order, cause: CancelCause, cumulative: Decimal | None, text: st
             order = replace(order, pending=(), assumed=False, cancel_cause=order.cancel_cause or cause)
         changed, gaps = counted(order, cumulative, None, now)
         return changed, gaps
-    found = _unasked(order, cause, text)
+    found = unasked(order, cause, text)
     if cumulative is not None and cumulative < order.filled:
         found = (*found, _below(order, cumulative, wants_query=True))
     order = replace(
@@ -171,13 +171,6 @@ def ended(order: Order, cause: CancelCause, cumulative: Decimal | None, text: st
     )
     changed, gaps = counted(order, cumulative, None, now)
     return changed, (*found, *gaps)
-
-
-def _unasked(order: Order, cause: CancelCause, text: str) -> tuple[Anomaly, ...]:
-    """A stop or exit that ended without our asking leaves a position alone."""
-    if cause is CancelCause.REQUESTED or order.role not in (Role.STOP, Role.EXIT):
-        return ()
-    return (anomaly(order, "canceled_unasked", text or cause.value),)
 
 
 def _below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:

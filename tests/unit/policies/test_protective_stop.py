@@ -326,3 +326,11 @@ def test_a_stop_that_comes_back_while_a_close_waits_is_given_up() -> None:
     back = story.order(Role.STOP, 0)
     story.when(ack(Role.STOP, 0)).then_none(SafeModeEntered)
     story.then_among(like(CancelRequested, client_order_id=back.client_order_id, reason="one stop is enough"))
+
+
+@pytest.mark.req("I44")
+def test_a_stop_whose_end_begins_to_matter_by_a_bust_is_told() -> None:
+    """The venue ended it when all was sold; what is taken back then is left without it."""
+    story = given(in_position(), fill(Role.STOP, at="99"))
+    story.given(cancelled(Role.STOP, cause=CancelCause.UNSOLICITED))
+    story.when(bust(Role.STOP)).then_among(like(Alerted, code="canceled_unasked", severity=Severity.CRITICAL))
