@@ -128,8 +128,8 @@ CORPUS: tuple[Wrong, ...] = (
     ),
     wrong(
         "a stop that vanished is not told",
-        REPORTS,
-        "    if cause is CancelCause.REQUESTED or order.role not in (Role.STOP, Role.EXIT):",
+        FILLS,
+        "    if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):",
         "    if True:",
     ),
     # Requests
