@@ -265,10 +265,10 @@ class Oms:
         """Make everything durable, stop the thread, give the account back. Orders at the broker stay working."""
         if self._live is not None:
             self._live.stop()
-            self._live = None
         if self._thread is not None:
             self._thread.join()
-            self._thread = None
+            # Until here it is live: what a strategy raises in the last turn must not end the writer either.
+            self._live = self._thread = None
         elif self._failure is None:
             with localcontext(CONTEXT):
                 self._time.flush()

@@ -1,5 +1,6 @@
 """What comes in: nothing but what its type promises becomes state, and nobody outside ends a writer."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -236,6 +237,27 @@ def test_a_strategy_that_raises_while_live_is_left_and_its_position_is_kept(plac
     assert oms.view.position("TEST") == 0
     assert [type(event_of(row)) for row in log.read("sim/sim/main")].count(ListenerFailed) == 1
     assert verify(log, "sim/sim/main").is_identical
+
+
+def test_a_strategy_that_raises_while_the_writer_closes_does_not_end_it(place: Path) -> None:
+    called, closing = threading.Event(), threading.Event()
+
+    class Late:
+        def on_event(self, event: Event, view: Any) -> Iterable[Event]:
+            called.set()
+            closing.wait(60)
+            raise Broken("too late")
+
+    log = MemoryLog()
+    with Oms.open(database=log, day=e.DAY, at=e.hours()[0], identity=e.WHO, place=place) as oms:
+        oms.define(e.stock(), e.times())
+        oms.attach(Late())
+        clock = Turning(e.hours()[1])
+        oms.start(clock)
+        oms.put(e.quote(clock.now()))
+        assert called.wait(60)
+        threading.Timer(0.2, closing.set).start()
+    assert "listener_failed" in alerts(log)
 
 
 def test_a_callback_that_raises_while_live_is_left(place: Path) -> None:
