@@ -1,8 +1,9 @@
 """Whether an input holds what its type promises. Python promises nothing at run time, and one float in a price would
 be state before anybody notices: it cannot be stored, and what was decided from it could never be proven.
 
-Checked are the types of all fields, exactly (a bool is no number, a datetime no date), and that numbers are finite
-and of a size that arithmetic keeps exact. What a value means is judged by the core (architecture 3, "Bad input").
+Checked are the types of all fields, exactly (a bool is no number, a datetime no date), that numbers are finite and of a
+size that arithmetic keeps exact, and that texts can be written down: the log relies on it (`StepRecord.is_own`). What a
+value means is judged by the core (architecture 3, "Bad input").
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Final, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 from msgspec import Struct
 
 from oms.events.base import INPUT, Event, Stamped
@@ -26,6 +28,7 @@ LATEST: Final = 7_258_118_400_000_000
 """The year 2200 in microseconds: a later time is in another unit, and would end every deadline there is."""
 AHEAD: Final = 60 * SECOND
 """Clocks differ by less; what is said to come from later than this would count as fresh for as long."""
+_INTEGER_LIMIT: Final = 1 << 63
 _SHOWN: Final = 60
 
 _Check = Callable[[Any], str | None]
@@ -57,6 +60,9 @@ def problem_of(stamped: Any) -> str | None:
         return "the times of a Stamped event are whole microseconds, source and key are texts, raw is bytes"
     if not 0 <= stamped.logical_time < LATEST:
         return f"logical_time {stamped.logical_time} is not between 1970 and 2200; times are in microseconds"
+    for name, text in (("source", stamped.source), ("dedupe_key", stamped.dedupe_key)):
+        if text is not None and (found := _key(text)) is not None:
+            return name + found
     return problem_of_event(stamped.event) or _from_the_future(stamped)
 
 
@@ -111,10 +117,10 @@ def _of_hint(hint: Any) -> tuple[frozenset[type], _Check | None]:
     if origin is tuple:
         return frozenset({tuple}), _items(*_of_hint(get_args(hint)[0]))
     if origin is dict:
-        return frozenset({dict}), None
+        return frozenset({dict}), _data
     assert isinstance(hint, type), hint
-    if hint is Decimal:
-        return frozenset({Decimal}), _number
+    if hint in _VALUES:
+        return frozenset({hint}), _VALUES[hint]
     return frozenset({hint}), _part if issubclass(hint, Struct) else None
 
 
@@ -124,6 +130,39 @@ def _number(value: Decimal) -> str | None:
     if (value and not -MAGNITUDE <= value.adjusted() <= MAGNITUDE) or len(str(value)) > LONGEST:
         return f" is {str(value)[:_SHOWN]}, which is too large, too small or too long"
     return None
+
+
+def _whole(value: int) -> str | None:
+    if -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+        return None
+    return " needs more than 64 bits"
+
+
+def _text(value: str) -> str | None:
+    if value.isascii():
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f" is {_shown(value)}, which holds half a surrogate pair"
+    return None
+
+
+def _key(value: str) -> str | None:
+    # The log is asked for it before anything is appended, and could not even be asked for such a text.
+    return " holds U+0000" if "\0" in value else _text(value)
+
+
+def _data(value: dict[str, Any]) -> str | None:
+    try:
+        msgspec.json.encode(value)
+    except (UnicodeError, TypeError, RecursionError) as error:
+        return f" cannot be written as JSON: {error}"
+    return None
+
+
+_VALUES: Final[Mapping[type, _Check]] = {Decimal: _number, int: _whole, str: _text}
+"""What else a plain value has to be, so that what our encoder writes of it is what the log stores."""
 
 
 def _part(value: Struct) -> str | None:

@@ -66,6 +66,19 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     return code, captured.out + captured.err
 
 
+@pytest.mark.parametrize("wrong", [
+    {"source": "\ud800"}, {"source": "a\0b"}, {"source": "x" * 1025}, {"dedupe_key": "\ud800"},
+    {"dedupe_key": "a\0b"}, {"dedupe_key": "x" * 5000}, {"event_time": 1 << 70}, {"received_at": -(1 << 62)},
+])  # fmt: skip
+def test_an_envelope_that_no_column_can_hold_ends_no_writer(database: str, wrong: dict[str, Any]) -> None:
+    log = PostgresLog(database)
+    runner = opened(log)
+    bad = msgspec.structs.replace(quoted(0), **{"source": "sim", "dedupe_key": "1", **wrong})
+    runner.process([bad, quoted(1)])
+    assert [row.type for row in log.read(ACCOUNT)][-3:] == ["UnparsedFrame", "Alerted", "QuoteReported"]
+    log.close()
+
+
 @pytest.mark.parametrize(("kind", "version"), [("TeleportRequested", 1), ("QuoteReported", 99)])
 def test_an_event_nobody_knows_stops_the_reader_at_its_row(kind: str, version: int) -> None:
     log = MemoryLog()

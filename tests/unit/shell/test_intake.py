@@ -20,6 +20,7 @@ from oms.events.checking import _plan as plan_of
 from oms.events.checking import problem_of, problem_of_event
 from oms.events.decisions import Alerted, OrderPlaced
 from oms.events.market import Prices
+from oms.events.operator import ConfigActivated
 from oms.events.strategy import ListenerFailed
 from oms.shell.opening import Identity, open_runner
 from oms.shell.record import event_of
@@ -62,6 +63,7 @@ GOOD = (
     builders.instrument(),
     builders.session(),
 )
+CONFIG = ConfigActivated(config_sha256="", profile="p", settings={"a": "\ud800"})
 JUNK = (
     1.5,
     float("nan"),
@@ -73,6 +75,9 @@ JUNK = (
     True,
     "7",
     b"7",
+    "half \ud83d of a pair",
+    "U+0000 \0",
+    1 << 63,
 )
 
 
@@ -91,6 +96,9 @@ JUNK = (
     (replace(GOOD[3], instrument=""), "InstrumentDefined.instrument is empty"),
     (replace(GOOD[4], close_at=1), "SessionOpened.close_at 1 is not after open_at"),
     (builders.printed(0, at=NOW), "TradePrinted.price is 0, not above zero"),
+    (replace(GOOD[2], intent_id="\ud800"), "EntryRequested.intent_id is the str '\\ud800', which holds half a"),
+    (replace(GOOD[0], received_at=-(1 << 63) - 1), "QuoteReported.received_at needs more than 64 bits"),
+    (CONFIG, "ConfigActivated.settings cannot be written as JSON"),
     ("hello", "the str 'hello' is not an event"),
 ])  # fmt: skip
 def test_says_what_is_wrong(wrong: Any, said: str) -> None:
