@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from msgspec import Struct, structs
 
-from eventlog.canon import NUL, require_canonical
+from eventlog.canon import NUL, decoded, require_canonical
 from eventlog.chain import (
     account_piece,
     bytes_piece,
@@ -22,6 +22,7 @@ from eventlog.errors import Unstorable
 
 # The years 1 to 9999, which every reader of the log can express.
 TIME_FIRST, TIME_LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+RAW_HASH = '"raw_sha256"'
 # An index entry of PostgreSQL ends at about 2,700 bytes.
 ACCOUNT_LIMIT_BYTES = 256
 KEY_LIMIT_BYTES = 1024
@@ -93,8 +94,7 @@ def _require_numbered(step: StepRecord, expected: int) -> None:
 
 
 def _require_storable(step: StepRecord) -> None:
-    first = require_canonical(step.events[0].body)
-    for row in step.events[1:]:
+    for row in step.events:
         if not step.is_own or NUL in row.body:
             require_canonical(row.body)
     for command in step.outbox:
@@ -106,7 +106,13 @@ def _require_storable(step: StepRecord) -> None:
             _require_time(row.event_time)
         if row.received_at is not None:
             _require_time(row.received_at)
-    named, given = first.get("raw_sha256"), None if step.raw is None else sha256(step.raw).hexdigest()
+    first = step.events[0].body
+    if step.raw is None and RAW_HASH not in first:
+        return
+    named, given = (
+        decoded(first).get("raw_sha256"),
+        None if step.raw is None else sha256(step.raw).hexdigest(),
+    )
     if named != given:
         seq = step.events[0].seq
         raise Unstorable(

@@ -59,6 +59,12 @@ def require_canonical(text: str) -> dict[str, Any]:
     return value
 
 
+def decoded(text: str) -> dict[str, Any]:
+    """The value of a canonical body."""
+    value: dict[str, Any] = _decoder.decode(text)
+    return value
+
+
 def key_order(key: str) -> tuple[int, bytes]:
     """The sort key of an object key in jsonb."""
     data = key.encode()

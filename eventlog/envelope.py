@@ -63,9 +63,9 @@ class StepRecord(Struct, frozen=True, gc=False):
 
     `outbox_done` names decision seqs whose outcome this step logs: their outbox rows go. `raw` is the
     broker's exact frame; its SHA-256 stands in the input's body as `raw_sha256`. `config` is a resolved
-    configuration text to keep under its SHA-256 (lower-case hex). `is_own` says that an encoder wrote the bodies of all
-    decisions and commands whose text is canonical by construction, so that only U+0000 is looked for in them; the
-    input's body is always checked.
+    configuration text to keep under its SHA-256 (lower-case hex). `is_own` says that an encoder whose text
+    is canonical by construction wrote all bodies, of values that hold what their types promise, so that only U+0000 is
+    looked for in them.
     """
 
     events: tuple[Envelope, ...]

@@ -76,7 +76,7 @@ def record(result: StepResult, stamped: Stamped) -> StepRecord:
         outbox_done=tuple(dict.fromkeys(result.settled)),
         raw=stamped.raw,
         config=config_text(stamped.event),
-        is_own=all(is_closed(type(one.event)) for one in result.events[1:]),
+        is_own=all(is_closed(type(one.event)) for one in result.events),
     )
 
 
