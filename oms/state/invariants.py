@@ -46,13 +46,13 @@ def next_due(view: View) -> Iterator[Micros]:
 def violated(view: View, trade: Trade) -> str:
     """The first invariant that our own decisions broke, or "". What a broker does is alerted, not judged here."""
     live = view.live(trade.entries)
-    if len(live) > 1 and len(_ours(live)) > 1:
+    if len(live) > 1 and len(_ours(view, live)) > 1:
         return "I45: two live entries"
     stops = [order for order in view.live(trade.stops) if order.order_type is not OrderType.LIMIT]
-    if len(stops) > 1 and len(_ours(stops)) > 1:
+    if len(stops) > 1 and len(_ours(view, stops)) > 1:
         return "I33: two live stops"
     targets = view.live(trade.targets)
-    if _have_twins(targets) and _have_twins(_ours(targets)):
+    if _have_twins(targets) and _have_twins(_ours(view, targets)):
         return "I46: two live targets of one tranche"
     if trade.level is not None and trade.level <= ZERO:
         return "I37: a stop level that is not positive"
@@ -63,12 +63,19 @@ def _have_twins(targets: list[Order]) -> bool:
     return len({order.rung for order in targets}) < len(targets)
 
 
-def _ours(live: list[Order]) -> list[Order]:
-    """Those that can execute, without what is being given up, or would be if the broker let us."""
+def _ours(view: View, live: list[Order]) -> list[Order]:
+    """Those that can execute, without what is being given up, or would be if the broker let us.
+
+    An order that is not answered yet cannot be given up before (I21): it counts in the step that places it, and later
+    on beside one that was believed lost and has come back it does not.
+    """
     return [
         order
         for order in live
-        if order.leaves > ZERO and order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+        if order.leaves > ZERO
+        and order.pending_of(PendingKind.CANCEL) is None
+        and not order.refusals
+        and (not order.pending or order.placed_at == view.now)
     ]
 
 

@@ -19,7 +19,8 @@ def _working_stops(pipeline: Pipeline, trade: Trade) -> list[Order]:
 
 def _exposed(pipeline: Pipeline, trade: Trade) -> Decimal:
     """What of the trade is at risk, computed apart from the product: what the account has of it on its side, less
-    what the broker counts for its ended exits; or what was oversold."""
+    what the broker counts for its ended exits; or what was oversold. What it counts for entries is there, seen or not,
+    and others take that first."""
     if trade.held < ZERO:
         return -trade.held
     exits = [pipeline.orders[one] for one in (*trade.stops, *trade.targets, *trade.exits)]
@@ -27,7 +28,9 @@ def _exposed(pipeline: Pipeline, trade: Trade) -> Decimal:
     others = pipeline.external + pipeline.adjusted
     if trade.side is PositionSide.SHORT:
         others = -others
-    return max(ZERO, trade.held - unseen + min(others, ZERO))
+    entries = [pipeline.orders[one] for other in pipeline.open() for one in other.entries]
+    entered = sum((max(one.total - one.filled, ZERO) for one in entries), ZERO)
+    return max(ZERO, trade.held - unseen + min(others + entered, ZERO))
 
 
 def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
@@ -114,13 +117,17 @@ def _excused(scene: Scene, live: list[Order]) -> bool:
 
 @check("I33")
 def one_stop_at_a_time(scene: Scene) -> Iterator[str]:
-    """At most two stops in a replacement, one otherwise; ours that nobody is giving up."""
+    """At most two stops in a replacement, one otherwise; ours that nobody is giving up.
+
+    One that is not answered yet cannot be given up before (I21), so beside one that came back it counts once.
+    """
     for pipeline in scene.changed:
         for trade in pipeline.open():
             live = [
                 order
                 for order in _working_stops(pipeline, trade)
                 if order.leaves > ZERO and order.pending_of(PendingKind.CANCEL) is None and not order.refusals
+                if not order.pending or order.placed_at == scene.now
             ]
             if len(live) > 1 and not pipeline.safe_mode:
                 yield f"trade {trade.trade_no} has {len(live)} live stops"
