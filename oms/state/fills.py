@@ -25,6 +25,7 @@ from oms.state.order import (
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
+from oms.state.stretches import compared, interval, is_beyond, is_of_present_count
 from oms.values import ZERO, Micros, OrderStatus, Role
 
 Result = tuple[Order, tuple[Anomaly, ...]]
@@ -48,11 +49,11 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     if event.revision > 0:
         # Its totals are those of the restatement: even where it is the first that we hear, they bound no stretch.
         return _restate(order, event, known, (quantity, event.price), now, seq)
-    before, after = _interval(event.cumulative, quantity)
+    before, after = interval(event.cumulative, quantity)
     found: tuple[Anomaly, ...] = ()
     # In the plain case the fill begins where the broker's count ended, and nothing needs to be compared.
-    if before is not None and order.executions and not _is_beyond(order, before):
-        covered, doubtful = _compared(order, before, before + quantity)
+    if before is not None and order.executions and not is_beyond(order, before):
+        covered, doubtful = compared(order, before, before + quantity)
         if covered == quantity:
             return _repeated(order, event, (before, after)), ()
         if covered:
@@ -80,7 +81,7 @@ def _booked(
 ) -> Result:
     """Add a new execution. Sums of decimals are exact at the precision of the core, so adding is enough."""
     quantity, price = event.quantity, event.price
-    present = _is_of_present_count(order, before)
+    present = is_of_present_count(order, before)
     execution = Execution(
         root=event.execution,
         revision=event.revision,
@@ -337,7 +338,9 @@ def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, D
     """The order after a fill that those on record cover. One that covers the same stretch under another id gives that
     id to the execution: a bust, a correction or a fee may use either."""
     for one in order.executions:
-        if one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch:
+        same = one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch
+        # At another price it may be the next fill, that overtook a bust: it stays apart until one comes.
+        if same and (one.price == event.price or one.revision):
             named = replace(one, aliases=(*one.aliases, event.execution))
             return replace(order, executions=tuple(named if x is one else x for x in order.executions))
     others = [one for one in order.repeats if one.execution != event.execution]
@@ -350,50 +353,10 @@ def _not_covered(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     found: tuple[Anomaly, ...] = ()
     repeats, order = order.repeats, replace(order, repeats=())
     for event in repeats:
-        before, after = _interval(event.cumulative, event.quantity)
+        before, after = interval(event.cumulative, event.quantity)
         if before is not None and before >= count:
             text = f"execution {event.execution} was counted after a bust or correction that came later"
             doubt = anomaly(order, "fill_not_comparable", text, event.quantity, wants_query=True)
             order, more = _booked(order, event, before, after, (doubt,), now, seq)
             found = (*found, *more)
     return order, found
-
-
-def _interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | None, Decimal | None]:
-    if cumulative is None or cumulative < quantity:
-        return None, None
-    return cumulative - quantity, cumulative
-
-
-def _is_beyond(order: Order, before: Decimal) -> bool:
-    """Whether no execution on record can reach beyond `before`. All of them shift together: one tells for all."""
-    return before >= order.total and order.executions[0].comparable
-
-
-def _is_of_present_count(order: Order, before: Decimal | None) -> bool:
-    """Whether what a new fill says of the broker's count is surely of the count as it is now.
-
-    After a bust or quantity correction a fill may still come that was counted before it. One that begins where our
-    own sum ends is of the present count, or lies below it, where no later fill can be.
-    """
-    return not order.executions or order.executions[0].comparable or before == order.filled
-
-
-def _compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bool]:
-    """How much of (before, after] comparable fills cover, and whether one that no longer compares touches it."""
-    stretches = sorted(
-        (max(before, one.cum_before), min(after, one.cum_after))
-        for one in order.executions
-        if one.comparable and one.quantity and one.cum_before is not None and one.cum_after is not None
-    )
-    covered, reached = ZERO, before
-    for start, end in stretches:
-        if end > start and end > reached:
-            covered += end - max(start, reached)
-            reached = end
-    doubtful = any(
-        one.cum_before is None or one.cum_after is None or (one.cum_before < after and before < one.cum_after)
-        for one in order.executions
-        if not one.comparable
-    )
-    return covered, doubtful

@@ -75,6 +75,19 @@ def test_fee_under_either_id_counts_for_the_trade() -> None:
     assert story.pipeline.trades[1].fees == D("0.05")
 
 
+def test_a_fill_at_another_price_that_overtook_a_bust_is_the_next_one() -> None:
+    """Once it was taken for the busted fill under a second id, and was lost with it."""
+    story = given(accepted(), filled("a", 2, 2, 2), filled("b", 2, 2, 2, price="101"), filled("c", 1, 3, 1))
+    story.when(busted("a", 0, 4)).then(PARTIAL_FILLED, 3, alerts=["fill_not_comparable"], value=D(302))
+
+
+def test_a_second_id_after_a_corrected_price_is_the_same_fill() -> None:
+    story = given(
+        accepted(), filled("a", 4, 4, 6), corrected("a", 4, 4, 6, price="101"), filled("b", 4, 4, 6)
+    )
+    story.when(busted("b", 0, 10, revision=2)).then(SUBMITTED, 0, leaves=10, alerts=[])
+
+
 def test_one_report_over_two_fills_repeats_both() -> None:
     given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 6, 4)).when(filled("ab", 6, 6, 4)).then(
         PARTIAL_FILLED, 6, alerts=[]

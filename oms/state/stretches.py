@@ -1,0 +1,51 @@
+"""Which stretch of the broker's count a fill covers, and how it lies to those on record (architecture 6).
+
+A fill of 3 that ends at a cumulative quantity of 5 covers the stretch (2, 5]. Restatements shift the count: stretches
+from before one and after it do not compare.
+"""
+
+from decimal import Decimal
+
+from oms.state.order import Order
+from oms.values import ZERO
+
+
+def interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | None, Decimal | None]:
+    """The stretch (before, after] of a fill; (None, None) where the broker says nothing usable."""
+    if cumulative is None or cumulative < quantity:
+        return None, None
+    return cumulative - quantity, cumulative
+
+
+def is_beyond(order: Order, before: Decimal) -> bool:
+    """Whether no execution on record can reach beyond `before`. All of them shift together: one tells for all."""
+    return before >= order.total and order.executions[0].comparable
+
+
+def is_of_present_count(order: Order, before: Decimal | None) -> bool:
+    """Whether what a new fill says of the broker's count is surely of the count as it is now.
+
+    After a bust or quantity correction a fill may still come that was counted before it. One that begins where our
+    own sum ends is of the present count, or lies below it, where no later fill can be.
+    """
+    return not order.executions or order.executions[0].comparable or before == order.filled
+
+
+def compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bool]:
+    """How much of (before, after] comparable fills cover, and whether one that no longer compares touches it."""
+    stretches = sorted(
+        (max(before, one.cum_before), min(after, one.cum_after))
+        for one in order.executions
+        if one.comparable and one.quantity and one.cum_before is not None and one.cum_after is not None
+    )
+    covered, reached = ZERO, before
+    for start, end in stretches:
+        if end > start and end > reached:
+            covered += end - max(start, reached)
+            reached = end
+    doubtful = any(
+        one.cum_before is None or one.cum_after is None or (one.cum_before < after and before < one.cum_after)
+        for one in order.executions
+        if not one.comparable
+    )
+    return covered, doubtful
