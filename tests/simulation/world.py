@@ -151,8 +151,10 @@ class World:
         self.checks.booted(runner)
         runner.observe(self._observe)
         self.time = VirtualTime(runner, self.desk)
-        self.time.connect()
-        self.define()
+        # A log that goes away meanwhile keeps nobody from being told the instruments.
+        self.attempt(self.time.connect)
+        if self.runner is runner:
+            self.define()
 
     def define(self) -> None:
         """Tell a process what it does not know of its instruments."""

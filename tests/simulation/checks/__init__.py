@@ -107,7 +107,7 @@ class Checks:
         runner = world.runner
         if runner is None or world.desk.down or not world.desk.is_idle or world.log.is_away:
             return False
-        if world.time is None or world.time._queue:
+        if world.time is None or world.time._queue or runner._undone:
             return False
         if runner.head.seq != runner.book.account.seq or not self.scene.account.reconciled:
             return False
