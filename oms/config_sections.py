@@ -289,10 +289,13 @@ class Protection(Section):
     retry_ms: Annotated[int, Field(ge=10, le=60_000)] = 250
     on_exhausted: Literal["market_exit", "kill_switch"] = "market_exit"
     cleanup_ms: Interval = 5000
+    books_every_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 30_000
 
     @model_validator(mode="after")
     def _asks_before_it_gives_up(self) -> Self:
         _ordered(self, "ack_timeout_ms", "resolve_timeout_ms")
+        if self.books_every_ms:
+            _ordered(self, "ack_timeout_ms", "books_every_ms")
         return self
 
 

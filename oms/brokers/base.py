@@ -19,8 +19,11 @@ class Broker(Protocol):
     def send(self, command: Command) -> None:
         """Hand one durable command to the wire. Failures arrive as `CommandFailed` through the sink."""
 
-    def query(self, asked_at_seq: int) -> None:
-        """Ask for open orders, executions and positions; the answer ends with `BrokerSnapshotReported`."""
+    def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
+        """Ask for open orders, executions and positions; the answer ends with `BrokerSnapshotReported`.
+
+        Not `whole`: it is that report alone, the positions and which orders are open.
+        """
 
     def stop(self) -> None:
         """Disconnect. Working orders stay working."""

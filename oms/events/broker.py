@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 
 from oms.events.base import Event, Part, register
-from oms.values import OrderType, Side, TradingPhase
+from oms.values import Micros, OrderType, Side, TradingPhase
 
 
 class CancelCause(Enum):
@@ -263,6 +263,14 @@ class BrokerSnapshotReported(Event, frozen=True, kw_only=True):
     complete: bool
     positions: tuple[PositionLine, ...] = ()
     open_orders: tuple[str, ...] = ()
+
+
+@register
+class BooksUnanswered(Event, frozen=True, kw_only=True):
+    """The broker, to which the link stands, has not answered the question for its books so many times in a row."""
+
+    times: int
+    asked_first_at: Micros
 
 
 class BrokerLinkStatus(Enum):

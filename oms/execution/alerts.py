@@ -31,6 +31,9 @@ def of_account(event: Event) -> decisions.Alerted | None:
         case broker.DuplicateConflict():
             text = f"{event.conflict_key} of {event.conflict_source} came again unlike row {event.first_seq}"
             found = Severity.CRITICAL, "duplicate_conflict", text
+        case broker.BooksUnanswered():
+            text = f"the broker has not answered {event.times} questions for its books; nothing is compared with them"
+            found = Severity.CRITICAL, "books_unanswered", text
         case strategy.ListenerFailed():
             found = Severity.CRITICAL, "listener_failed", f"{event.listener}: {event.error}"
         case session.LogLinkChanged():

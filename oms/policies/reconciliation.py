@@ -103,10 +103,20 @@ def _compare(view: View, snapshot: BrokerSnapshotReported) -> Iterator[Event]:
             order.is_live
             and not listed
             and not order.is_external
-            and order.client_order_id not in view.pipeline.questions
             and order.placed_seq <= snapshot.asked_at_seq
         ):
-            yield orders.query(order, policy=NAME, reason="not among the broker's open orders")
+            reason = "not among the broker's open orders"
+        elif listed and not order.is_live:
+            reason = "among the broker's open orders"
+        else:
+            continue
+        if order.client_order_id not in view.pipeline.questions and not _is_awaited(view, order):
+            yield orders.query(order, policy=NAME, reason=reason)
+
+
+def _is_awaited(view: View, order: Order) -> bool:
+    """Whether a request on its way may explain what the broker lists; it is asked about when it is overdue."""
+    return any(view.now < _due_of_request(view, one) for one in order.pending)
 
 
 def _difference(view: View, theirs: Decimal) -> Iterator[Event]:

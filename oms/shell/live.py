@@ -70,6 +70,8 @@ class Live:
         self._committed: Committed | None = None
         self._failure: BaseException | None = None
         self._has_ended = False
+        # A live link can lose a report without a trace.
+        time.books.every_so_often = True
         runner.observe(self._observe)
 
     # From any thread

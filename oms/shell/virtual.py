@@ -18,6 +18,7 @@ from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus
 from oms.events.clock import ClockAdvanced
 from oms.events.market import BarClosed, DepthReported, QuoteReported, TradePrinted
 from oms.events.session import InstrumentDefined, SessionOpened, VenueStatusChanged
+from oms.shell.books import Books
 from oms.shell.dispatcher import Dispatcher
 from oms.shell.gate import Gate
 from oms.shell.market_filter import MarketFilter
@@ -36,8 +37,8 @@ class VirtualBroker(Protocol):
     def send_at(self, command: Command, now: Micros) -> None:
         """Take a command at a time."""
 
-    def query(self, asked_at_seq: int) -> None:
-        """Ask for everything that is open."""
+    def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
+        """Ask for everything that is open, or only for positions and the names of open orders."""
 
     def market(self, event: Any, at: Micros) -> None:
         """Show the market to the broker."""
@@ -68,6 +69,7 @@ class VirtualTime:
         self._held = runner.take_opening()
         self._is_asked = False
         self._must_ask = False
+        self.books = Books(runner, broker.query)
         self.now: Micros = runner.now
 
     def listen(self, listener: Listener) -> None:
@@ -84,7 +86,7 @@ class VirtualTime:
         self._is_asked = True
         self._broker.start(self._queue.append, None)
         failpoints.reach("link.started")
-        self._broker.query(self._asked_at())
+        self.books.ask(self._asked_at(), self.now)
         failpoints.reach("link.asked")
         self._settle(self.now)
         for _ in range(1000):
@@ -130,14 +132,17 @@ class VirtualTime:
 
     def pass_until(self, until: Micros) -> None:
         """Let everything happen that is due up to `until`."""
+        self.books.slept(until)
         while True:
-            clock, broker = self._clock_due(), self._broker.next_due()
-            due = min((at for at in (clock, broker) if at is not None), default=None)
+            clock, broker, books = self._clock_due(), self._broker.next_due(), self.books.next_due()
+            due = min((at for at in (clock, broker, books) if at is not None), default=None)
             if due is None or due > until:
                 break
             self.now = max(self.now, due)
             if broker is not None and broker <= self.now:
                 self._settle(self.now)
+            elif books is not None and books <= self.now:
+                self._look()
             else:
                 self._tick()
         self.now = max(self.now, until)
@@ -149,7 +154,7 @@ class VirtualTime:
 
     def next_due(self) -> Micros | None:
         """When something happens by itself next: a deadline, or a reply of the broker."""
-        dues = (self._clock_due(), self._broker.next_due())
+        dues = (self._clock_due(), self._broker.next_due(), self.books.next_due())
         return min((due for due in dues if due is not None), default=None)
 
     def _clock_due(self) -> Micros | None:
@@ -172,6 +177,15 @@ class VirtualTime:
             event = ClockAdvanced(quotes=self._filter.ticks(due, book.pipelines))
         self._queue.append(Stamped(event=event, logical_time=self.now))
         self._work()
+
+    def _look(self) -> None:
+        """It is time to look whether the broker's books agree. What was stepped before is made durable first."""
+        self._release(self._runner.flush())
+        failpoints.reach("books.due")
+        unanswered = self.books.look(self._asked_at(), self.now)
+        if unanswered is not None:
+            self._queue.append(Stamped(event=unanswered, logical_time=self.now))
+            self._work()
 
     def _settle(self, now: Micros) -> None:
         """Take the broker's replies up to `now`. What was stepped before them is made durable first."""
@@ -202,6 +216,7 @@ class VirtualTime:
     def _watch(self, committed: Committed) -> None:
         published, event = self._runner.published, committed.stamped.event
         self._gate.follow(published.account, published.pipelines)
+        self._must_ask = self._must_ask or self.books.is_whole_wanted(committed)
         if isinstance(event, BrokerLinkChanged) and event.status is BrokerLinkStatus.CONNECTED:
             # The first one answers our own start, which was followed by the question.
             self._must_ask, self._is_asked = not self._is_asked, False
@@ -210,7 +225,7 @@ class VirtualTime:
         if self._must_ask:
             # What the broker did while the link was down is unknown until it has been asked.
             self._must_ask = False
-            self._broker.query(self._asked_at())
+            self.books.ask(self._asked_at(), self.now)
         if self._held:
             commands = self._with_held(commands)
         if commands:

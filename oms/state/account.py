@@ -183,6 +183,7 @@ ACCOUNT_WIDE: Final = frozenset(
         broker.CapabilitiesDeclared,
         broker.BrokerLinkChanged,
         broker.BrokerSnapshotReported,
+        broker.BooksUnanswered,
         broker.UnparsedFrame,
         broker.DuplicateConflict,
         strategy.ListenerFailed,

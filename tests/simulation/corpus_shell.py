@@ -124,9 +124,21 @@ SHELL: tuple[Wrong, ...] = (
         "        from oms.commands import decode\n\n        rows = self._runner._log.outbox(self._runner.head.account)\n        self._release([decode(row.body) for row in rows])\n        self._settle(self.now)\n        for _ in range(1000):",
     ),
     wrong(
+        "nobody looks at the books while the link stands",
+        "oms/shell/books.py",
+        "        return self._asked_at + every if every else None",
+        "        return None",
+    ),
+    wrong(
+        "what is under way is asked about because it is not listed",
+        POLICIES + "reconciliation.py",
+        "not in view.pipeline.questions and not _is_awaited(view, order):",
+        "not in view.pipeline.questions:",
+    ),
+    wrong(
         "a restart does not ask for the books",
         VIRTUAL,
-        "        self._broker.query(self._asked_at())\n        failpoints",
+        "        self.books.ask(self._asked_at(), self.now)\n        failpoints",
         "        failpoints",
     ),
     wrong(

@@ -49,7 +49,9 @@ class Desk:
         self.now = 0
         self.healthy = False
         self.uncertain = True
-        self.lost: set[str | None] = set()
+        self.lost: dict[str | None, int] = {}
+        """When the last report of an order was lost; the next complete books that were asked for later tell of it."""
+        self._asked: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.sent: list[tuple[int, Command]] = []
@@ -107,11 +109,11 @@ class Desk:
             self._local(failure)
         self._cross("sent")
 
-    def query(self, asked_at_seq: int) -> None:
+    def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for all books."""
-        self.lost.clear()
+        self._asked[asked_at_seq] = self.now
         if not self.down:
-            self._arrive(AskBooks(asked_at_seq), 0)
+            self._arrive(AskBooks(asked_at_seq, whole), 0)
 
     def market(self, event: Any, at: int) -> None:
         """The market reaches the broker without us."""
@@ -176,7 +178,7 @@ class Desk:
             match fault.kind:
                 case "lose_message":
                     self.uncertain = True
-                    self.lost.add(report.client_id)
+                    self.lost[report.client_id] = at
                     return
                 case "late_message":
                     due += fault.ms * MS
@@ -221,6 +223,8 @@ class Desk:
         self._cross("deliver")
         self.received[type(stamped.event).__name__] += 1
         if isinstance(stamped.event, BrokerSnapshotReported) and stamped.event.complete:
+            asked = self._asked.get(stamped.event.asked_at_seq, 0)
+            self.lost = {name: at for name, at in self.lost.items() if at >= asked}
             self.uncertain = bool(self.lost)
         self._sink(
             Stamped(

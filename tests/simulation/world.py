@@ -37,6 +37,8 @@ TICK = Decimal("0.01")
 CALENDAR = "XNYS"
 MS = 1000
 LONGEST_BATCH = 64
+BOOKS_MS = 120_000
+"""Less often than by default: most of a day would be nothing else."""
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class Result:
 @cache
 def settings_of(changes: tuple[tuple[str, str | int | bool], ...]) -> Settings:
     """The defaults with changes by dotted name."""
-    return load_settings(arguments=dict(changes)).settings
+    return load_settings(arguments={"protection.books_every_ms": BOOKS_MS, **dict(changes)}).settings
 
 
 @cache
@@ -151,6 +153,7 @@ class World:
         self.checks.booted(runner)
         runner.observe(self._observe)
         self.time = VirtualTime(runner, self.desk)
+        self.time.books.every_so_often = True
         # A log that goes away meanwhile keeps nobody from being told the instruments.
         self.attempt(self.time.connect)
         if self.runner is runner:
@@ -250,15 +253,11 @@ class World:
     def heal(self) -> None:
         """Faults stop."""
         self.healed = True
-        lossy = sum(self.desk.struck.values()) + sum(self.oracle.floor.struck.values())
         self.desk.heal()
         self.log.heal()
         self.dead_until = 0
         if self.is_dead:
             self.boot()
-        elif lossy or self.desk.down:
-            # What got lost without a trace is found when the books are asked for again.
-            self.desk.cut(self.clock, 500, loses=False)
         self.checks.healed_at = self.clock
 
 

@@ -102,11 +102,11 @@ class SimulatedBroker:
             reply_locally(self._floor, event, self.now)
         self._book.commit()
 
-    def query(self, asked_at_seq: int) -> None:
+    def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for open orders, the day's executions and positions. While the link is down no answer comes."""
         self._reach(self.now)
         if self._floor.ledger.down is None:
-            self._travel(SnapshotAsked(asked_at_seq), f"query {asked_at_seq}")
+            self._travel(SnapshotAsked(asked_at_seq, whole), f"query {asked_at_seq}")
         self._book.commit()
 
     def market(self, event: MarketEvent, at: Micros) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from oms.brokers.simulated.floor import Floor
 from oms.brokers.simulated.matching import end, market_of, match_bar, match_ticks
-from oms.brokers.simulated.orders import execute_late, obey, report_all
+from oms.brokers.simulated.orders import execute_late, obey, report_books
 from oms.brokers.simulated.records import (
     Arrival,
     Busted,
@@ -130,8 +130,8 @@ def _happen(floor: Floor, item: Item, at: Micros) -> None:
     match item:
         case Arrival(command=command, sent_at=sent_at):
             obey(floor, command, sent_at, at)
-        case SnapshotAsked(asked_at_seq=asked_at_seq):
-            report_all(floor, asked_at_seq, at)
+        case SnapshotAsked(asked_at_seq=asked_at_seq, whole=whole):
+            report_books(floor, asked_at_seq, at, whole=whole)
         case SessionEnds():
             _end_session(floor, item, at)
         case LateFillDue():

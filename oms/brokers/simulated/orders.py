@@ -55,14 +55,15 @@ def obey(floor: Floor, command: Command, sent_at: Micros, at: Micros) -> None:
             _answer(floor, command, at)
 
 
-def report_all(floor: Floor, asked_at_seq: int, at: Micros) -> None:
-    """Report open orders, the day's executions, then the snapshot that closes the answer."""
+def report_books(floor: Floor, asked_at_seq: int, at: Micros, *, whole: bool) -> None:
+    """Report open orders and the day's executions where the whole was asked for, then the snapshot."""
     ledger = floor.ledger
-    for order in list(ledger.all_live_orders()):
-        _report_status(floor, order, at)
-    for execution in list(ledger.executions.values()):
-        if execution.day == day_of(ledger.instruments[execution.instrument], at):
-            repeat_execution(floor, execution, ledger.orders[execution.broker_order_id], at)
+    if whole:
+        for order in list(ledger.all_live_orders()):
+            _report_status(floor, order, at)
+        for execution in list(ledger.executions.values()):
+            if execution.day == day_of(ledger.instruments[execution.instrument], at):
+                repeat_execution(floor, execution, ledger.orders[execution.broker_order_id], at)
     positions = sorted((name, held) for name, held in ledger.positions.items() if held != ZERO)
     event = BrokerSnapshotReported(
         asked_at_seq=asked_at_seq,

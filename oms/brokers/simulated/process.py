@@ -147,8 +147,8 @@ class Server:
                 broker.stop()
             case wire.Send(command=command, now=now):
                 broker.send_at(command, broker.now if now is None else now)
-            case wire.Query(asked_at_seq=asked_at_seq):
-                broker.query(asked_at_seq)
+            case wire.Query(asked_at_seq=asked_at_seq, whole=whole):
+                broker.query(asked_at_seq, whole=whole)
             case wire.Feed():
                 self._feed(request)
             case wire.Advance(now=now):

@@ -123,6 +123,7 @@ class SnapshotAsked(Struct, frozen=True, gc=False, tag=True):
     """The question for open orders, executions and positions reaches the broker."""
 
     asked_at_seq: int
+    whole: bool = True
 
 
 class SessionEnds(Struct, frozen=True, gc=False, tag=True):

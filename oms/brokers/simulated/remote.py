@@ -101,9 +101,9 @@ class RemoteSimulatedBroker:
         """Send a command; it reaches the broker after the latency."""
         self._send(wire.Send(command, now))
 
-    def query(self, asked_at_seq: int) -> None:
+    def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for open orders, executions and positions. Without a connection no answer comes."""
-        self._ask_quietly(wire.Query(asked_at_seq))
+        self._ask_quietly(wire.Query(asked_at_seq, whole))
 
     def market(self, event: MarketEvent, at: Micros) -> None:
         """Hand on market data. What comes while there is no connection is lost to the broker."""

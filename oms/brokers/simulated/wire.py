@@ -36,6 +36,7 @@ class Query(Struct, frozen=True, tag=True):
     """Ask for open orders, executions and positions."""
 
     asked_at_seq: int
+    whole: bool = True
 
 
 class Feed(Struct, frozen=True, tag=True):

@@ -55,9 +55,11 @@ class AskOrder:
 
 @dataclass(frozen=True, slots=True)
 class AskBooks:
-    """Open orders, the day's executions and positions; `tag` comes back with the closing report."""
+    """Open orders, the day's executions and positions; `tag` comes back with the closing report. Not `whole`: that one
+    alone."""
 
     tag: int
+    whole: bool = True
 
 
 Request = New | Amend | Cancel | AskOrder | AskBooks

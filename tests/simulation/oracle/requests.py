@@ -22,7 +22,7 @@ def obey(floor: Floor, request: Request, at: int) -> None:
         case AskOrder():
             _tell_order(floor, request, at)
         case AskBooks():
-            tell_books(floor, request.tag, at)
+            tell_books(floor, request, at)
 
 
 def _too_many(floor: Floor, at: int) -> bool:
@@ -343,13 +343,32 @@ def _tell_order(floor: Floor, request: AskOrder, at: int) -> None:
     )
 
 
-def tell_books(floor: Floor, tag: int, at: int) -> None:
-    """Open orders, the day's executions, then what closes the answer."""
+def tell_books(floor: Floor, request: AskBooks, at: int) -> None:
+    """Open orders and the day's executions where the whole was asked for, then what closes the answer."""
     quirks = {quirk.kind: quirk for quirk in floor.strikes("books")}
     for quirk in quirks.values():
         floor.strike(quirk)
     if "no_answer" in quirks:
         return
+    if request.whole:
+        _tell_all(floor, at)
+    complete = "incomplete" not in quirks
+    symbols = sorted(floor.venues)
+    held = tuple((name, floor.held(name)) for name in symbols if floor.held(name))
+    open_ = tuple(order.client_id for order in floor.orders.all_working())
+    floor.say(
+        Report(
+            kind="books",
+            tag=request.tag,
+            complete=complete,
+            positions=held if complete else (),
+            open_orders=open_ if complete else open_[:1],
+        ),
+        at,
+    )
+
+
+def _tell_all(floor: Floor, at: int) -> None:
     for order in floor.orders.all_working():
         floor.say(about(order, "status"), at)
     for execution in floor.executions:
@@ -359,17 +378,3 @@ def tell_books(floor: Floor, tag: int, at: int) -> None:
                 floor.say(report, at)
             if execution.fee:
                 floor.say(fee_report(order, execution), at)
-    complete = "incomplete" not in quirks
-    symbols = sorted(floor.venues)
-    held = tuple((name, floor.held(name)) for name in symbols if floor.held(name))
-    open_ = tuple(order.client_id for order in floor.orders.all_working())
-    floor.say(
-        Report(
-            kind="books",
-            tag=tag,
-            complete=complete,
-            positions=held if complete else (),
-            open_orders=open_ if complete else open_[:1],
-        ),
-        at,
-    )

@@ -108,6 +108,23 @@ def test_an_order_the_broker_does_not_list_is_asked_for() -> None:
     story.then(like(QueryRequested, reason="not among the broker's open orders"))
 
 
+def test_a_request_that_has_its_time_yet_is_not_asked_about_because_it_is_not_listed() -> None:
+    """The broker may not have taken it yet: asked now it would know nothing, and a second one be sent."""
+    empty = BrokerSnapshotReported(asked_at_seq=1_000_000, complete=True)
+    given(entry(), wait(0, ms=1999)).when(empty).then_none(QueryRequested)
+    given(entry(), wait(2)).when(empty).then_none(QueryRequested)  # It was asked about when it was overdue.
+
+
+@pytest.mark.req("BB-054")
+def test_an_order_that_the_broker_lists_although_it_ended_is_asked_for() -> None:
+    def listed(story: Story) -> Event:
+        wire_id = story.order(Role.STOP, 0).wire_id
+        return BrokerSnapshotReported(asked_at_seq=1_000_000, complete=True, open_orders=(wire_id,))
+
+    story = given(in_position(), cancelled(Role.STOP), confirmed).when(listed)
+    story.then_among(like(QueryRequested, reason="among the broker's open orders"))
+
+
 def without_stop(story: Story) -> Event:
     """A snapshot in which the stop is missing."""
     stop = story.order(Role.STOP)

@@ -19,7 +19,7 @@ from oms.events.broker import UnparsedFrame
 from oms.events.checking import _plan as plan_of
 from oms.events.checking import problem_of, problem_of_event
 from oms.events.decisions import Alerted, OrderPlaced
-from oms.events.market import Prices
+from oms.events.market import Prices, QuoteReported
 from oms.events.operator import ConfigActivated
 from oms.events.strategy import ListenerFailed
 from oms.shell.opening import Identity, open_runner
@@ -208,11 +208,12 @@ class Breaking:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.must_break = False
+        self.has_entered = self.must_break = False
 
     def on_event(self, event: Event, view: Any) -> Iterable[Event]:
         self.calls += 1
-        if self.calls == 1:
+        if isinstance(event, QuoteReported) and not self.has_entered:
+            self.has_entered = True
             yield e.entry()
         if self.must_break:
             yield replace(e.entry("half"), side=PositionSide.SHORT)

@@ -58,11 +58,11 @@ class Broker(SimulatedBroker):
         self.watch: Callable[[], bool] = lambda: True
         self.seen: list[bool] = []
 
-    def query(self, asked_at_seq: int) -> None:
+    def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Answer, unless it does not."""
         self.asked += 1
         if self.tells_books:
-            super().query(asked_at_seq)
+            super().query(asked_at_seq, whole=whole)
 
     def send_at(self, command: Command, now: Micros) -> None:
         """Note it, and take it."""

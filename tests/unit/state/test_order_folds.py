@@ -32,6 +32,7 @@ ACCOUNT_ONLY = {
     "AccountOpened", "WriterStarted", "CapabilitiesDeclared", "BrokerLinkChanged", "UnparsedFrame",
     "DuplicateConflict", "ClockSuspect", "KillLevelRaised", "PauseChanged",
     "LogLinkChanged", "JournalSetAside", "KillLevelLowered", "SecondPersonAwaited", "ListenerFailed",
+    "BooksUnanswered",
 }  # fmt: skip
 """Events that no pipeline ever folds."""
 EVERY_PIPELINE = {"ClockAdvanced", "ConfigActivated", "DayRolled", "BrokerSnapshotReported"}

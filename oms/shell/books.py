@@ -1,0 +1,94 @@
+"""When the broker's books are asked for: whenever the link is made, and from time to time while it stands.
+
+A report may be lost without a trace: a stop cancelled by hand, a fill that never came. Only the books tell, and nobody
+else asks for them while the link stands. From time to time only positions and the names of open orders are asked for;
+what they contradict the core asks about itself, and where a position is at odds, or an order that nobody knows is open,
+all of the books are asked for. BB-052..056; I62, I67..I71.
+"""
+
+from typing import Final, Protocol
+
+from oms.events.broker import BooksUnanswered, BrokerSnapshotReported
+from oms.events.decisions import Alerted
+from oms.policies.reconciliation import MISMATCH
+from oms.shell.runner import Committed, Runner
+from oms.values import MILLISECOND, Micros
+
+PATIENCE: Final = 3
+"""Questions in a row without an answer that are told as an alert."""
+
+
+class Query(Protocol):
+    """How a broker is asked for its books."""
+
+    def __call__(self, asked_at_seq: int, *, whole: bool = True) -> None:
+        """Ask for them."""
+
+
+class Books:
+    """The writer's questions for the broker's books.
+
+    `every_so_often` is off until somebody sets it: a simulated broker in virtual time loses nothing.
+    """
+
+    def __init__(self, runner: Runner, query: Query) -> None:
+        self._runner = runner
+        self._query = query
+        self.every_so_often = False
+        self._asked_at: Micros = runner.now
+        self._unanswered: list[Micros] = []
+        self._is_look = False
+
+    def ask(self, asked_at_seq: int, now: Micros) -> None:
+        """Ask for all of them. `asked_at_seq` is the end of the log as far as the broker can know of it."""
+        self._asked_at, self._is_look = now, False
+        self._unanswered[:] = [now]
+        self._query(asked_at_seq)
+
+    def next_due(self) -> Micros | None:
+        """When to look next; None while the link is down."""
+        every = self._every()
+        return self._asked_at + every if every else None
+
+    def slept(self, until: Micros) -> None:
+        """Time will pass to `until` at once. A writer that was asleep for long looks once, when it wakes."""
+        every = self._every()
+        if every and until - self._asked_at > 2 * every:
+            self._asked_at = until - every
+
+    def _every(self) -> Micros:
+        account = self._runner.book.account
+        if not (self.every_so_often and account.connected and account.config_sha256):
+            return 0
+        return account.settings.protection.books_every_ms * MILLISECOND
+
+    def look(self, asked_at_seq: int, now: Micros) -> BooksUnanswered | None:
+        """Ask for positions and the names of open orders; what has to be told, if nobody has answered for too long."""
+        unanswered = self._unanswered
+        if unanswered and not self._runner.book.account.reconciled:
+            # The books of a new link have not come: without them no entry is possible, so all of them are asked for.
+            self._query(asked_at_seq)
+        else:
+            self._is_look = True
+            self._query(asked_at_seq, whole=False)
+        self._asked_at = now
+        unanswered.append(now)
+        if len(unanswered) != PATIENCE + 1:
+            return None
+        return BooksUnanswered(times=PATIENCE, asked_first_at=unanswered[0])
+
+    def is_whole_wanted(self, committed: Committed) -> bool:
+        """Whether a durable step was an answer that only all of the books can explain."""
+        event = committed.stamped.event
+        if not isinstance(event, BrokerSnapshotReported):
+            return False
+        was_look, self._is_look = self._is_look, False
+        if event.complete:
+            self._unanswered.clear()
+        if not was_look:
+            return False
+        news = (one.event for one in committed.result.events)
+        if any(isinstance(one, Alerted) and one.code == MISMATCH for one in news):
+            return True
+        pipelines = self._runner.published.pipelines.values()
+        return not all(any(one.find(name) for one in pipelines) for name in event.open_orders)
