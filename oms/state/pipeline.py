@@ -11,7 +11,7 @@ from oms.events.broker import ExecutionBusted, ExecutionCorrected
 from oms.events.session import InstrumentDefined
 from oms.state.market import Market
 from oms.state.order import Order
-from oms.state.slippage import Slippage, with_intents
+from oms.state.slippage import Slippage, closed, with_intents
 from oms.state.trade import Trade, booked, with_order, without_stop
 from oms.state.traffic import Traffic, moved
 from oms.values import SIGN_OF, SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
@@ -92,7 +92,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_busy(self) -> bool:
         """Whether its policies may have something to do without being asked."""
-        return bool(self.open_trades or self.questions or self.traffic.degraded)
+        return bool(self.open_trades or self.questions or self.traffic.degraded or self.slippage.unmeasured)
 
     def open(self) -> list[Trade]:
         """Trades that still need attention, oldest first."""
@@ -209,6 +209,9 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
         pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new})
         trade = with_order(without_stop(trade, new.client_order_id), new)
     trade = booked(trade, before, new, pipeline.market.atr.value, now)
+    if trade.closed_at is not None and new.executions is not before.executions:
+        # It was measured when it closed, and other fills are other slippage even where the result is the same.
+        pipeline = replace(pipeline, slippage=closed(pipeline.slippage, trade.trade_no))
     return put_trade(pipeline, measured(pipeline, trade, now))
 
 

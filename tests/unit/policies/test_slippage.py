@@ -130,6 +130,25 @@ def test_a_corrected_fill_is_measured_again() -> None:
     assert story.pipeline.slippage.costs == {1: Decimal("0.001"), 2: Decimal("0.002")}
 
 
+def test_fills_that_were_restated_are_measured_again_where_the_result_is_the_same() -> None:
+    """Once only a changed result was measured: the log told of fills that had been taken back and replaced."""
+    story = given(cycle("100.20", "100.00"))
+    order = story.order(Role.ENTRY)
+    story.when(
+        ExecutionCorrected(
+            instrument=NAME,
+            client_order_id=order.wire_id,
+            execution=order.executions[0].root,
+            revision=1,
+            quantity=Decimal(100),
+            price=Decimal("100.20"),
+            cumulative=Decimal(100),
+        )
+    ).then(like(SlippageMeasured, trade_no=1))
+    restated = story.pipeline.orders[order.client_order_id].executions[0]
+    assert restated.seq in [one.seq for one in measured(story).fills]
+
+
 def test_what_was_never_bought_is_not_measured() -> None:
     story = given(wish(), ack(Role.ENTRY), fill(Role.ENTRY)).when(bust(Role.ENTRY))
     story.then_none(SlippageMeasured)
