@@ -12,6 +12,7 @@ from oms.events.broker import (
 )
 from oms.events.decisions import (
     CloseRequested,
+    DegradationEntered,
     EntryAccepted,
     OrderPlaced,
     SafeModeEntered,
@@ -19,14 +20,16 @@ from oms.events.decisions import (
     TradeClosed,
 )
 from oms.events.operator import OperatorCommanded
+from oms.events.slippage import SlippageMeasured
 from oms.events.strategy import EntryRequested
 from oms.state.order import PendingKind
 from oms.values import ONE, ZERO, OrderStatus, Role, TimeInForce
 from tests.checkout import nothing
-from tests.simulation.catalogue import GAP, HEAL, HELD, at, on, small
+from tests.simulation.catalogue import END as OVER
+from tests.simulation.catalogue import ENTER, GAP, HEAL, HELD, at, on, small
 from tests.simulation.checks import IDS
 from tests.simulation.checks.base import DAY, END, QUIET, STEP, Scene
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Plan, Wish
 from tests.simulation.spoilers import (
     again,
     alive_overnight,
@@ -85,6 +88,22 @@ from tests.simulation.spoiling import (
 BASE = small()
 CHATTY = small(switches={"copies_of_statuses": 3})
 TWICE = small(at("cut", ms=500), at("cut", ms=500, when=HELD + 5000))
+RESTLESS = Plan(
+    seed=5,
+    first_day="2026-03-10",
+    calm=True,
+    heal_at=HEAL,
+    ends_at=OVER,
+    settings={
+        "degradation.min_requests": 2,
+        "degradation.cancel_replace_rate_warn": "1.5",
+        "degradation.cancel_replace_rate_recover": "1",
+    },
+    wishes=tuple(
+        Wish(at=ENTER + n * 25_000, symbol="AAA", quantity=3, risk=60, zone=1, off=-40) for n in range(4)
+    ),
+)
+"""Entries that nobody fills, and that are asked for again and again."""
 D = Decimal
 
 SHORT_DAY = Plan(seed=5, first_day="2026-11-27", calm=True, heal_at=HEAL, wishes=BASE.wishes)
@@ -136,12 +155,17 @@ ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("I47", STEP, BASE, decision(OrderPlaced, quantity=D("0.5"))),
     ("I48", QUIET, BASE, trade(lambda one, _: when(one.held > ZERO and one.close is None, replace(one, trail_only=True)))),
     ("I49", STEP, BASE, lambda scene: entry(scene, price_limit=D(500))),
+    ("I50", STEP, RESTLESS, decision(DegradationEntered, value=ONE)),
+    ("I50", STEP, RESTLESS, decision(DegradationEntered, sent=10_000, value=D(10_000))),
     ("I51", STEP, BASE, account(lambda scene: has(scene, EntryAccepted), paused=True)),
     ("I30", STEP, BASE, not_flat),
     ("I52", STEP, SHORT_DAY, open_late),
     ("I53", STEP, BASE, lambda scene: market(scene, EntryAccepted, open_at=2**60)),
     ("I54", STEP, BASE, order(Role.ENTRY, lambda one, _: when(live(one), again(one, first_fill_at=1)))),
     ("I55", STEP, BASE, sent(valid_until=1, seq=1)),
+    ("I56", STEP, BASE, decision(SlippageMeasured, fills=())),
+    ("I56", STEP, BASE, decision(SlippageMeasured, fills=lambda one: tuple(replace(fill, cost=D(7)) for fill in one.fills))),
+    ("I56", END, BASE, lambda scene: scene.memory.__setitem__("I56", {}) is None),
     ("I57", STEP, FALLEN, decision(CloseRequested, evidence=())),
     ("I58", STEP, small(on("reject", "amend"), GAP), lambda scene: exit_order(scene, quantity=D(900))),
     ("I59", STEP, BASE, market_order),

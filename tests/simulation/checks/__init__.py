@@ -17,6 +17,7 @@ from tests.simulation.checks import (  # noqa: F401
     kill,
     log,
     market_orders,
+    measures,
     money,
     orders,
     protection,
