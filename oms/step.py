@@ -384,7 +384,7 @@ class _Step:
 
     def record(self, decision: Event, name: str | None) -> None:
         """Give a decision its place and ids, fold it, and read its command."""
-        if isinstance(decision, decisions.KillLevelRaised):
+        if isinstance(decision, decisions.KillLevelRaised | decisions.PauseChanged):
             name = None
         self.since = CHANGED
         seq = self.account.seq + 1

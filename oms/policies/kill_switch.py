@@ -22,6 +22,7 @@ from oms.events.decisions import (
 from oms.events.operator import Act, OperatorCommanded
 from oms.execution import retries
 from oms.state.account import Account
+from oms.state.reports import GATE
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import SECOND, ZERO, MarketReason, Micros, Severity
@@ -36,6 +37,8 @@ CANCEL_ALL: Final = 4
 SECOND_PERSON: Final = 900 * SECOND
 """How long an act of two persons waits for the second one."""
 IGNORED: Final = "act_without_effect"
+RUNAWAY: Final = f"{GATE}repeated_entry"
+"""What the gate says of an entry that is one too many."""
 
 
 def decide_account(account: Account, act: OperatorCommanded) -> Iterator[Event]:
@@ -117,6 +120,19 @@ def decide(view: View) -> Iterator[Event]:
         yield from _close_trades(view, act)
     elif act is not None and act.act is Act.CANCEL:
         yield from _cancel_order(view, act) if act.client_order_id is not None else _cancel_entries(view, act)
+    if not view.account.paused:
+        yield from _runaway(view)
+
+
+def _runaway(view: View) -> Iterator[Event]:
+    """A strategy that enters again and again gets no further entry until a person resumes. Reliability O12, I75."""
+    for trade in view.pipeline.open():
+        for order in view.orders(trade.entries):
+            if order.text == RUNAWAY and order.ended_at == view.now:
+                text = f"{trade.strategy or 'a strategy'} enters {trade.instrument} too often; resume when it is mended"
+                yield Alerted(severity=Severity.CRITICAL, code="runaway", text=text, policy=NAME)
+                yield PauseChanged(paused=True, reason=text, policy=NAME)
+                return
 
 
 def next_due(view: View) -> Iterator[Micros]:

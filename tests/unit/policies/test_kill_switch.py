@@ -3,11 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
+from oms.events.broker import CommandRefused
 from oms.events.decisions import (
     Alerted,
     CancelRequested,
     CloseRequested,
+    EntryAbandoned,
+    EntryAccepted,
+    IntentRefused,
     KillLevelLowered,
     KillLevelRaised,
     PauseChanged,
@@ -17,10 +22,11 @@ from oms.events.decisions import (
 from oms.events.operator import Act, OperatorCommanded
 from oms.events.session import DayRolled
 from oms.policies.kill_switch import SECOND_PERSON
+from oms.shell.gate import RATE, REPEATED
 from oms.values import OrderType, Role
 from tests.answers import ack, cancelled, fill, in_position
 from tests.builders import DAY, NAME, act, entry, halt
-from tests.given import again, given, like, quote, wait
+from tests.given import Story, again, given, like, quote, wait
 from tests.unit.policies.test_exit import targets_gone
 
 
@@ -209,3 +215,25 @@ def test_the_kill_switch_takes_over_a_weaker_exit_at_market() -> None:
     assert story.trade.close is not None
     assert story.trade.close.reason == "GAP_THROUGH_STOP"
     story.when(act(Act.KILL, level=3)).then_among(like(CloseRequested, reason="KILL_SWITCH", priority=0))
+
+
+def throttled(story: Story) -> CommandRefused:
+    """The gate refuses the newest entry as one too many."""
+    order = story.order(Role.ENTRY)
+    return CommandRefused(
+        instrument=NAME, client_order_id=order.wire_id, command_seq=order.placed_seq, limit=REPEATED
+    )
+
+
+@pytest.mark.req("I75", "OD-119")
+def test_a_strategy_gone_mad_is_paused_until_a_person_resumes() -> None:
+    story = given(entry()).when(throttled)
+    story.then_among(like(Alerted, code="runaway"), like(PauseChanged, paused=True), like(EntryAbandoned))
+    story.when(entry(intent="2")).then(like(IntentRefused, code="paused"))
+    story.when(act(Act.RESUME)).then(like(PauseChanged, paused=False))
+    story.when(wait(1)).then()
+    story.when(entry(intent="3")).then_among(like(EntryAccepted))
+
+
+def test_another_refusal_of_the_gate_pauses_nobody() -> None:
+    given(entry()).when(lambda story: replace(throttled(story), limit=RATE)).then_none(PauseChanged)
