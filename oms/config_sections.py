@@ -161,7 +161,7 @@ class Stop(Section):
     type: Literal["stop_limit", "stop_market"] = "stop_limit"
     limit_offset_pct: Annotated[Exact, Field(ge=0, le=Decimal("0.1"))] = Decimal("0.001")
     fallback_ms: Annotated[int, Field(ge=100, le=600_000)] = 5000
-    replace_mode: Literal["modify", "place_then_cancel", "cancel_then_place"] = "modify"
+    replace_mode: Literal["modify", "cancel_then_place"] = "modify"
 
 
 class Guard(Section):

@@ -60,7 +60,7 @@ def is_calm(view: View) -> bool:
     pipeline, market = view.pipeline, view.market
     if not pipeline.open_trades or pipeline.questions or pipeline.safe_mode or market.is_halted:
         return False
-    if not _lets_rest(view.capabilities):
+    if not (view.modifies_stops() and _lets_rest(view.capabilities)):
         return False
     if market.resumed_at is not None and not market.resume_seq:
         return False
@@ -71,7 +71,6 @@ def _lets_rest(broker: CapabilitiesDeclared) -> bool:
     """Whether nothing has to be watched that a broker would usually do by itself, or be exchanged in steps."""
     return (
         broker.reports_trigger
-        and broker.modify_stop
         and not broker.reserves_inventory
         and not broker.refuses_opposite_side
         and len(broker.stop_active_phases) == len(TradingPhase)

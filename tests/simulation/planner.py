@@ -165,6 +165,8 @@ def _settings(seed: int, *, calm: bool) -> dict[str, str | int | bool]:
         found["halt.exit_on_resume"] = "always"
     if chance.random() < 0.1:
         found["protection.on_exhausted"] = "kill_switch"
+    if chance.random() < 0.1:
+        found["stop.replace_mode"] = "cancel_then_place"
     return found
 
 

@@ -42,7 +42,7 @@ def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
     settings, market, now = scene.account.settings, pipeline.market, scene.now
     ack = settings.protection.ack_timeout_ms * MILLISECOND
     held, exposed = trade.held, _exposed(pipeline, trade)
-    exchanges = not scene.account.capabilities.modify_stop
+    exchanges = not scene.account.capabilities.modify_stop or settings.stop.replace_mode != "modify"
     stops = [
         order
         for order in _working_stops(pipeline, trade)

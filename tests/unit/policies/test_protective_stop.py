@@ -241,9 +241,13 @@ def test_a_change_refused_too_often_leaves_the_level_to_the_guard() -> None:
     story.when(wait(60)).then()
 
 
-def test_the_broker_that_cannot_modify_gets_a_cancel_and_a_new_stop() -> None:
-    fixed = CapabilitiesDeclared(modify_stop=False)
-    story = given(in_position(), quote("100.99", "101.01"), capabilities=fixed)
+@pytest.mark.req("C-08")
+@pytest.mark.parametrize("more", [
+    {"capabilities": CapabilitiesDeclared(modify_stop=False)},
+    {"settings": settings(stop__replace_mode="cancel_then_place")},
+])  # fmt: skip
+def test_what_is_not_modified_gets_a_cancel_and_a_new_stop(more: dict[str, Any]) -> None:
+    story = given(in_position(), quote("100.99", "101.01"), **more)
     # The guard is armed with the cancel: it is proven later than it takes effect.
     story.when(fill(Role.TARGET, nth=0)).then_among(
         like(CancelRequested, policy="protective_stop"), like(GuardArmed, level="100.50")
