@@ -21,7 +21,7 @@ from oms.events.decisions import (
 from oms.execution import orders, retries, tranches
 from oms.execution.guards import WIDE, breach, is_through
 from oms.state.calm import CHANGED, EXCURSION
-from oms.state.order import Order
+from oms.state.order import Order, PendingKind
 from oms.state.trade import Close, Trade
 from oms.state.venue import blockers, exit_waits, is_taken_over, working_stop_quantity
 from oms.state.view import View
@@ -45,6 +45,8 @@ VERSION: Final = 1
 PRIORITY: Final = 30
 SCOPE: Final = "pipeline"
 ASKED: Final = EXCURSION | CHANGED
+
+ENOUGH: Final = "one stop is enough"
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -115,14 +117,29 @@ def _wanted(
 
 
 def _kept(live: list[Order]) -> Order:
-    """The stop that stays: the newest that is confirmed."""
-    return next((order for order in reversed(live) if order.is_confirmed), live[-1])
+    """The stop that stays: the newest that is confirmed, before one whose cancel is on its way."""
+    confirmed = [order for order in live if order.is_confirmed]
+    staying = [order for order in confirmed if order.pending_of(PendingKind.CANCEL) is None]
+    return (staying or confirmed or live)[-1]
 
 
 def _surplus(view: View, trade: Trade, live: list[Order], kept: Order) -> Iterator[Event]:
-    """One that was believed lost and came back is one too many (I33)."""
-    surplus = [order for order in live if order is not kept]
-    yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one stop is enough")
+    """One that was believed lost and came back is one too many (I33).
+
+    Its successor may still be on its way: beside a stop that stands it is given up before it is answered.
+    """
+    stays = kept.is_confirmed and kept.pending_of(PendingKind.CANCEL) is None
+    for order in live:
+        if order is kept:
+            continue
+        if stays and not order.refusals and _is_only_submitted(order):
+            yield orders.cancel(order, policy=NAME, reason=ENOUGH)
+        else:
+            yield from retries.cancels(view, trade, [order], policy=NAME, reason=ENOUGH)
+
+
+def _is_only_submitted(order: Order) -> bool:
+    return bool(order.pending) and all(one.kind is PendingKind.SUBMIT for one in order.pending)
 
 
 def _retry_at(view: View, trade: Trade, stop: Order | None) -> Micros:

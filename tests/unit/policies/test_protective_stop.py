@@ -321,6 +321,21 @@ def test_a_stop_that_can_execute_nothing_is_no_second_one() -> None:
 
 
 @pytest.mark.req("I33")
+def test_the_successor_on_its_way_is_given_up_when_the_lost_stop_comes_back() -> None:
+    """Its answer may come before that of its cancel; the stop that stands must stay all the same."""
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.STOP))
+    back, successor = story.order(Role.STOP, 0), story.order(Role.STOP, 1)
+    story.when(ack(Role.STOP, 0)).then_none(SafeModeEntered)
+    story.then_among(
+        like(CancelRequested, client_order_id=successor.client_order_id, reason="one stop is enough")
+    )
+    story.when(ack(Role.STOP, 1)).then_none(CancelRequested)
+    assert story.order(Role.STOP, 0).is_confirmed
+    story.when(cancelled(Role.STOP, 1)).then_none(CancelRequested)
+    assert [one.client_order_id for one in story.pipeline.live(story.trade.stops)] == [back.client_order_id]
+
+
+@pytest.mark.req("I33")
 def test_a_stop_that_comes_back_while_a_close_waits_is_given_up() -> None:
     """The close waits for the cancels of the targets; two stops beside it would close the trade twice."""
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.STOP), confirmed, leave())
