@@ -51,6 +51,8 @@ class Desk:
         self.uncertain = True
         self.lost: dict[str | None, int] = {}
         """When the last report of an order was lost; the next complete books that were asked for later tell of it."""
+        self.owes_correction = False
+        """Whether a correction was lost since all of the books were asked for: positions do not tell of a price."""
         self._asked: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
@@ -112,6 +114,7 @@ class Desk:
     def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for all books."""
         self._asked[asked_at_seq] = self.now
+        self.owes_correction = self.owes_correction and not whole
         if not self.down:
             self._arrive(AskBooks(asked_at_seq, whole), 0)
 
@@ -179,6 +182,7 @@ class Desk:
                 case "lose_message":
                     self.uncertain = True
                     self.lost[report.client_id] = at
+                    self.owes_correction = self.owes_correction or report.kind == "corrected"
                     return
                 case "late_message":
                     due += fault.ms * MS

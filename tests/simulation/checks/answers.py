@@ -144,7 +144,7 @@ def money_agrees_to_the_cent(scene: Scene) -> Iterator[str]:
     from tests.simulation.checks.books import is_poisoned
 
     world = scene.world
-    if is_poisoned(scene) or world.is_dead or world.plan.days > 1:
+    if is_poisoned(scene) or world.is_dead or world.plan.days > 1 or world.desk.owes_correction:
         return
     paid = sum(
         (
