@@ -29,6 +29,7 @@ POINTS = {
     "writer.recovered": "the log is folded, nothing was appended",
     "writer.started": "the start is logged, the broker was not asked",
     "link.started": "connected to the broker, nothing was asked",
+    "books.due": "it is time to look at the broker's books, nobody was asked",
     "link.asked": "asked for the broker's books, no answer was taken",
     "link.settled": "the broker's books are logged",
     "input.received": "an input was taken from the queue, nothing is stored",

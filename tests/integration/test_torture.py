@@ -16,16 +16,18 @@ from eventlog.memory import MemoryLog
 from oms.brokers.simulated import SimulatedBroker
 from oms.commands import PlaceOrder
 from oms.config import Settings
+from oms.events.base import Stamped
 from oms.shell.opening import Identity, open_runner
 from oms.shell.virtual import VirtualTime
 from oms.state.digest import digest
-from oms.values import CONTEXT
+from oms.values import CONTEXT, SECOND
 from tests import pg
 from tests.torture import campaign, case, takeover
 from tests.torture.__main__ import main
 from tests.torture.case import Kill
-from tests.torture.day import BROKER, DAY, START, inputs, tape, wanted
+from tests.torture.day import BROKER, DAY, LENGTH, START, inputs, tape, wanted
 from tests.torture.judge import Evidence, judge
+from tests.torture.writer import feed
 
 TRADED = {"AAPL", "AMZN", "GOOG", "META", "MSFT", "TSLA"}
 SAMPLE = (
@@ -37,6 +39,7 @@ SAMPLE = (
     (Kill("command.sent", 12),),
     (Kill("replies.taken", 40),),
     (Kill("batch.appended", 21), Kill("link.asked")),
+    (Kill("books.due", 20), Kill("books.due", 5)),
     (Kill("snapshot.saving", 3), Kill("snapshot.saved"), Kill("command.sent", 2)),
     (Kill("command.sending", 30), Kill("lease.taken"), Kill("writer.recovered"), Kill("command.claimed", 2)),
 )
@@ -86,6 +89,26 @@ def test_death_while_the_database_is_made(pool: ProcessPoolExecutor, conninfo: s
 def test_unknown_point_is_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit):
         main(words)
+
+
+class Shown:
+    """A clock that notes what the venue is shown."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def feed(self, record: Stamped, *, broker_sees: bool) -> None:
+        self.events += [type(record.event).__name__] if broker_sees else []
+
+
+def test_a_venue_is_told_its_status_even_if_its_time_has_passed() -> None:
+    """A life ended between the venue's time and the record of it: a halt never ended, and its order never filled."""
+    shown, late = Shown(), START + LENGTH * SECOND
+    told = [record for record in tape() if START < record.logical_time <= late]
+    for record in told:
+        feed(shown, record, late)  # type: ignore[arg-type]
+    assert shown.events == ["VenueStatusChanged"] * 2
+    assert len(told) > 1000
 
 
 def test_writers_that_sleep_and_wake_change_nothing(pool: ProcessPoolExecutor, conninfo: str) -> None:

@@ -95,6 +95,7 @@ def identity(desk: Desk) -> Identity:
 
 def _trade(log: PostgresLog, writer: Runner, broker: RemoteSimulatedBroker) -> None:
     clock = VirtualTime(writer, broker)
+    clock.books.every_so_often = True
     clock.connect()
     seen = broker.now
     for number, record in enumerate(missing(log, writer)):
@@ -134,8 +135,13 @@ def missing(log: PostgresLog, writer: Runner) -> list[Stamped]:
 
 
 def feed(clock: VirtualTime, record: Stamped, seen: Micros) -> None:
-    """One record; the venue, whose time was `seen` when we came, hears nothing twice."""
-    clock.feed(record, broker_sees=record.logical_time > seen or record.logical_time <= START)
+    """One record; the venue, whose time was `seen` when we came, hears no price twice.
+
+    A life may end when the venue has the time of a record but not the record, and nobody can tell later. Its own status
+    it may hear again, which changes nothing; if it never did, a halt would not end for it.
+    """
+    at, is_status = record.logical_time, isinstance(record.event, VenueStatusChanged)
+    clock.feed(record, broker_sees=at > seen or at <= START or is_status)
 
 
 class Notes:
