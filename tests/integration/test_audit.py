@@ -62,7 +62,7 @@ class World:
             return list(audit.as_objects(audit.ask(connection, audit.named(name), **narrowed)))
 
 
-@pytest.fixture(scope="module", params=[18, 16])
+@pytest.fixture(scope="module", params=pg.MAJORS)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     with pg.database(request.param) as conninfo:
         log = PostgresLog(conninfo)

@@ -34,7 +34,7 @@ PLACES = int(os.environ.get("OMS_TAMPERING_PLACES", "4"))
 """Random places per kind; more with OMS_TAMPERING_PLACES=1000."""
 
 
-@pytest.fixture(scope="module", params=[18, 16])
+@pytest.fixture(scope="module", params=pg.MAJORS)
 def log(request: pytest.FixtureRequest) -> Iterator[PostgresLog]:
     with pg.database(request.param) as conninfo:
         log = PostgresLog(conninfo)

@@ -25,7 +25,7 @@ PREFIX = "sim/cursor/"
 Connection = psycopg.Connection[Any]
 
 
-@pytest.fixture(params=[18, 16])
+@pytest.fixture(params=pg.MAJORS)
 def conninfo(request: pytest.FixtureRequest) -> Iterator[str]:
     with pg.database(request.param) as conninfo:
         with psycopg.connect(conninfo, autocommit=True) as connection:

@@ -30,7 +30,7 @@ BESIDE = ("account_head", "inbox", "outbox", "raw_frame", "config_version")
 TYPES = [EventType(*one) for one in described()]
 
 
-@pytest.fixture(params=[18, 16])
+@pytest.fixture(params=pg.MAJORS)
 def empty(request: pytest.FixtureRequest) -> Iterator[str]:
     with pg.empty_database(request.param) as conninfo:
         yield conninfo

@@ -60,7 +60,7 @@ def catalogue(conninfo: str) -> dict[str, list[tuple[Any, ...]]]:
     return {name: [row for row in rows if row[0] not in UNDECLARED] for name, rows in found.items()}
 
 
-@pytest.fixture(scope="module", params=[18, 16])
+@pytest.fixture(scope="module", params=pg.MAJORS)
 def migrated(request: pytest.FixtureRequest) -> Iterator[str]:
     with pg.database(request.param) as conninfo:
         yield conninfo
