@@ -13,6 +13,7 @@ from oms.events.decisions import Alerted, CloseRequested, PolicyNoted
 from oms.execution import orders
 from oms.state.calm import CHANGED
 from oms.state.order import Order, Pending
+from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import MILLISECOND, ZERO, MarketReason, Micros, Severity, plain
@@ -117,6 +118,11 @@ def _compare(view: View, snapshot: BrokerSnapshotReported) -> Iterator[Event]:
 def _is_awaited(view: View, order: Order) -> bool:
     """Whether a request on its way may explain what the broker lists; it is asked about when it is overdue."""
     return any(view.now < _due_of_request(view, one) for one in order.pending)
+
+
+def is_at_odds(pipeline: Pipeline) -> bool:
+    """Whether the broker's position, as it said last, is not the log's."""
+    return str(pipeline.notes.get(NAME, {}).get("difference", "0")) != "0"
 
 
 def _difference(view: View, theirs: Decimal) -> Iterator[Event]:

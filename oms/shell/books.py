@@ -9,8 +9,7 @@ all of the books are asked for. BB-052..056; I62, I67..I71.
 from typing import Final, Protocol
 
 from oms.events.broker import BooksUnanswered, BrokerSnapshotReported
-from oms.events.decisions import Alerted
-from oms.policies.reconciliation import MISMATCH
+from oms.policies.reconciliation import is_at_odds
 from oms.shell.runner import Committed, Runner
 from oms.values import MILLISECOND, Micros
 
@@ -87,8 +86,8 @@ class Books:
             self._unanswered.clear()
         if not was_look:
             return False
-        news = (one.event for one in committed.result.events)
-        if any(isinstance(one, Alerted) and one.code == MISMATCH for one in news):
-            return True
         pipelines = self._runner.published.pipelines.values()
+        # As long as it stands: what all of the books said of it may have been lost as well.
+        if any(is_at_odds(one) for one in pipelines):
+            return True
         return not all(any(one.find(name) for one in pipelines) for name in event.open_orders)

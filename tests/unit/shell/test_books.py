@@ -1,12 +1,13 @@
 """The broker's books are looked at from time to time: what was lost without a trace on a standing link is found."""
 
 from collections.abc import Iterator
-from decimal import localcontext
+from decimal import Decimal, localcontext
 
 import pytest
 
 from oms.brokers.simulated.script import CancelUnasked, Disconnect, Drop, Misbehave, Script, When
-from oms.events.broker import BooksUnanswered, BrokerSnapshotReported
+from oms.events.base import Stamped
+from oms.events.broker import BooksUnanswered, BrokerSnapshotReported, PositionLine
 from oms.events.decisions import Alerted
 from oms.shell.record import event_of
 from oms.values import CONTEXT, SECOND, Micros, Role
@@ -51,7 +52,7 @@ def until(account: Account, at: Micros, *, cents: int = 0) -> None:
     for second in range(first, at + 1, SECOND):
         quote = builders.quote(f"{99.99 + cents / 100:.2f}", f"{100 + cents / 100:.2f}", at=second)
         account.feed(quote, second)
-    account.time.flush()
+        account.time.flush()
 
 
 @pytest.mark.req("BB-052", "BB-053", "BB-055")
@@ -79,6 +80,23 @@ def test_a_fill_that_never_came_is_fetched() -> None:
     until(account, OPEN + EVERY + 2 * SECOND, cents=200)
     assert account.held == held == covered(account)
     assert alerts(account).count("position_mismatch") == 1
+
+
+def test_all_of_the_books_are_asked_for_as_long_as_a_difference_stands() -> None:
+    """What they said of it may have been lost as well."""
+    account = looking()
+    asked: list[bool] = []
+
+    def answer(asked_at_seq: int, *, whole: bool = True) -> None:
+        asked.append(whole)
+        line = PositionLine(instrument=NAME, quantity=Decimal(140))
+        event = BrokerSnapshotReported(asked_at_seq=asked_at_seq, complete=True, positions=(line,))
+        account.time.put(Stamped(event=event, logical_time=account.time.now))
+
+    account.time.books._query = answer
+    until(account, OPEN + 3 * EVERY + SECOND)
+    assert asked == [False, True] * 3
+    assert alerts(account) == ["position_mismatch"]
 
 
 def test_books_that_agree_are_one_row_and_decide_nothing() -> None:
