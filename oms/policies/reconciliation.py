@@ -120,18 +120,18 @@ def _is_awaited(view: View, order: Order) -> bool:
     return any(view.now < _due_of_request(view, one) for one in order.pending)
 
 
-def is_at_odds(pipeline: Pipeline) -> bool:
-    """Whether the broker's position, as it said last, is not the log's."""
-    return str(pipeline.notes.get(NAME, {}).get("difference", "0")) != "0"
+def difference(pipeline: Pipeline) -> str:
+    """By how much the broker's position, as it said last, was more than the log's; "0" where they agreed."""
+    return str(pipeline.notes.get(NAME, {}).get("difference", "0"))
 
 
 def _difference(view: View, theirs: Decimal) -> Iterator[Event]:
     """Each new difference is reported once; its end is remembered, so that it can be reported again."""
     ours = view.pipeline.position
-    difference = str(plain(theirs - ours))
-    if difference == view.pipeline.notes.get(NAME, {}).get("difference", "0"):
+    now = str(plain(theirs - ours))
+    if now == difference(view.pipeline):
         return
-    yield PolicyNoted(instrument=view.pipeline.name, policy=NAME, value={"difference": difference})
+    yield PolicyNoted(instrument=view.pipeline.name, policy=NAME, value={"difference": now})
     if theirs != ours:
         yield Alerted(
             severity=Severity.CRITICAL,

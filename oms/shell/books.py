@@ -9,10 +9,12 @@ all of the books are asked for. BB-052..056; I62, I67..I71.
 from typing import Final, Protocol
 
 from oms.events.broker import BooksUnanswered, BrokerSnapshotReported
-from oms.policies.reconciliation import is_at_odds
+from oms.policies.reconciliation import difference
 from oms.shell.runner import Committed, Runner
 from oms.values import MILLISECOND, Micros
 
+TRIES: Final = 5
+"""How often all of the books are asked for because of the same thing."""
 PATIENCE: Final = 3
 """Questions in a row without an answer that are told as an alert."""
 
@@ -37,6 +39,7 @@ class Books:
         self._asked_at: Micros = runner.now
         self._unanswered: list[Micros] = []
         self._is_look = False
+        self._odds: dict[str, int] = {}
 
     def ask(self, asked_at_seq: int, now: Micros) -> None:
         """Ask for all of them. `asked_at_seq` is the end of the log as far as the broker can know of it."""
@@ -87,7 +90,9 @@ class Books:
         if not was_look:
             return False
         pipelines = self._runner.published.pipelines.values()
-        # As long as it stands: what all of the books said of it may have been lost as well.
-        if any(is_at_odds(one) for one in pipelines):
-            return True
-        return not all(any(one.find(name) for one in pipelines) for name in event.open_orders)
+        odds = {f"{one.name} by {difference(one)}" for one in pipelines if difference(one) != "0"}
+        odds |= {name for name in event.open_orders if not any(one.find(name) for one in pipelines)}
+        # Again, for what all of the books said may have been lost as well; not for ever, for some they cannot explain:
+        # a stranger's order in an instrument that nobody has defined, a position of another day.
+        self._odds = {one: self._odds.get(one, 0) + 1 for one in odds}
+        return any(times <= TRIES for times in self._odds.values())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from oms.commands import PlaceOrder, adds_risk
-from oms.policies.reconciliation import is_at_odds
+from oms.policies.reconciliation import difference
 from oms.state.order import Order
 from oms.state.pipeline import Pipeline
 from oms.values import SIGN_OF, ZERO
@@ -35,7 +35,7 @@ def _difference(scene: Scene, *, quiet: bool = False) -> Iterator[str]:
     """At a quiet point a difference that was told may still wait for all of the books; at the end none may."""
     floor = scene.world.oracle.floor
     for name, pipeline in scene.pipelines.items():
-        if pipeline.position != floor.held(name) and not (quiet and is_at_odds(pipeline)):
+        if pipeline.position != floor.held(name) and not (quiet and difference(pipeline) != "0"):
             yield f"{name}: the log says {pipeline.position}, the broker holds {floor.held(name)}"
         yield from _orders(scene, pipeline)
 
