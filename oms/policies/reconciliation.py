@@ -27,6 +27,9 @@ ASKED: Final = CHANGED
 MISMATCH: Final = "position_mismatch"
 _DOUBLINGS: Final = 4
 
+Books = tuple[dict[str, Decimal], frozenset[str]]
+_READ: list[tuple[BrokerSnapshotReported | None, Books]] = [(None, ({}, frozenset()))]
+
 
 def decide(view: View) -> Iterator[Event]:
     """Query overdue orders, flatten oversold trades, and answer a snapshot of the broker's books."""
@@ -93,13 +96,12 @@ def _due(view: View, asked_at: Micros, again: int) -> Micros:
 
 def _compare(view: View, snapshot: BrokerSnapshotReported) -> Iterator[Event]:
     """A snapshot older than what we know proves nothing against it (I68)."""
-    name, known = view.pipeline.name, view.pipeline.orders.values()
+    known, (held, open_orders) = view.pipeline.orders.values(), _read(snapshot)
     newest = max((one.seq for order in known for one in order.executions), default=0)
     if newest <= snapshot.asked_at_seq:
-        theirs = sum((line.quantity for line in snapshot.positions if line.instrument == name), ZERO)
-        yield from _difference(view, theirs)
+        yield from _difference(view, held.get(view.pipeline.name, ZERO))
     for order in known:
-        listed = order.client_order_id in snapshot.open_orders or order.wire_id in snapshot.open_orders
+        listed = order.client_order_id in open_orders or order.wire_id in open_orders
         if (
             order.is_live
             and not listed
@@ -113,6 +115,16 @@ def _compare(view: View, snapshot: BrokerSnapshotReported) -> Iterator[Event]:
             continue
         if order.client_order_id not in view.pipeline.questions and not _is_awaited(view, order):
             yield orders.query(order, policy=NAME, reason=reason)
+
+
+def _read(snapshot: BrokerSnapshotReported) -> Books:
+    """Positions by instrument and the names of open orders, read once for all pipelines that the snapshot addresses."""
+    if _READ[0][0] is not snapshot:
+        held: dict[str, Decimal] = {}
+        for line in snapshot.positions:
+            held[line.instrument] = held.get(line.instrument, ZERO) + line.quantity
+        _READ[0] = (snapshot, (held, frozenset(snapshot.open_orders)))
+    return _READ[0][1]
 
 
 def _is_awaited(view: View, order: Order) -> bool:

@@ -37,14 +37,15 @@ class Books:
         self._query = query
         self.every_so_often = False
         self._asked_at: Micros = runner.now
-        self._unanswered: list[Micros] = []
+        self._unanswered = 0
+        self._waits_since: Micros = runner.now
         self._is_look = False
         self._odds: dict[str, int] = {}
 
     def ask(self, asked_at_seq: int, now: Micros) -> None:
         """Ask for all of them. `asked_at_seq` is the end of the log as far as the broker can know of it."""
         self._asked_at, self._is_look = now, False
-        self._unanswered[:] = [now]
+        self._unanswered, self._waits_since = 1, now
         self._query(asked_at_seq)
 
     def next_due(self) -> Micros | None:
@@ -59,25 +60,28 @@ class Books:
             self._asked_at = until - every
 
     def _every(self) -> Micros:
+        if not self.every_so_often:
+            return 0
         account = self._runner.book.account
-        if not (self.every_so_often and account.connected and account.config_sha256):
+        if not (account.connected and account.config_sha256):
             return 0
         return account.settings.protection.books_every_ms * MILLISECOND
 
     def look(self, asked_at_seq: int, now: Micros) -> BooksUnanswered | None:
         """Ask for positions and the names of open orders; what has to be told, if nobody has answered for too long."""
-        unanswered = self._unanswered
-        if unanswered and not self._runner.book.account.reconciled:
+        if self._unanswered and not self._runner.book.account.reconciled:
             # The books of a new link have not come: without them no entry is possible, so all of them are asked for.
             self._query(asked_at_seq)
         else:
             self._is_look = True
             self._query(asked_at_seq, whole=False)
         self._asked_at = now
-        unanswered.append(now)
-        if len(unanswered) != PATIENCE + 1:
+        if not self._unanswered:
+            self._waits_since = now
+        self._unanswered += 1
+        if self._unanswered != PATIENCE + 1:
             return None
-        return BooksUnanswered(times=PATIENCE, asked_first_at=unanswered[0])
+        return BooksUnanswered(times=PATIENCE, asked_first_at=self._waits_since)
 
     def is_whole_wanted(self, committed: Committed) -> bool:
         """Whether a durable step was an answer that only all of the books can explain."""
@@ -86,12 +90,12 @@ class Books:
             return False
         was_look, self._is_look = self._is_look, False
         if event.complete:
-            self._unanswered.clear()
+            self._unanswered = 0
         if not was_look:
             return False
         pipelines = self._runner.published.pipelines.values()
         odds = {f"{one.name} by {difference(one)}" for one in pipelines if difference(one) != "0"}
-        odds |= {name for name in event.open_orders if not any(one.find(name) for one in pipelines)}
+        odds |= set(event.open_orders).difference(*(one.aliases for one in pipelines))
         # Again, for what all of the books said may have been lost as well; not for ever, for some they cannot explain:
         # a stranger's order in an instrument that nobody has defined, a position of another day.
         self._odds = {one: self._odds.get(one, 0) + 1 for one in odds}

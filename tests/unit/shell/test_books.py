@@ -132,6 +132,7 @@ def test_nobody_looks_while_the_link_is_down_or_where_it_is_turned_off() -> None
     off = looking()
     off.open(OPEN + 3 * SECOND, builders.settings(protection__books_every_ms=0))
     off.time.books.every_so_often = True
+    assert off.runner.published.account.connected
     assert off.time.books.next_due() is None
 
 
