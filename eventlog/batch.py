@@ -109,10 +109,8 @@ def _require_storable(step: StepRecord) -> None:
     first = step.events[0].body
     if step.raw is None and RAW_HASH not in first:
         return
-    named, given = (
-        decoded(first).get("raw_sha256"),
-        None if step.raw is None else sha256(step.raw).hexdigest(),
-    )
+    named = decoded(first).get("raw_sha256")
+    given = None if step.raw is None else sha256(step.raw).hexdigest()
     if named != given:
         seq = step.events[0].seq
         raise Unstorable(

@@ -22,7 +22,7 @@ from oms.events.decisions import (
 from oms.events.operator import Act, OperatorCommanded
 from oms.execution import retries
 from oms.state.account import Account
-from oms.state.reports import GATE
+from oms.state.reports import GATE, REPEATED
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import SECOND, ZERO, MarketReason, Micros, Severity
@@ -37,8 +37,8 @@ CANCEL_ALL: Final = 4
 SECOND_PERSON: Final = 900 * SECOND
 """How long an act of two persons waits for the second one."""
 IGNORED: Final = "act_without_effect"
-RUNAWAY: Final = f"{GATE}repeated_entry"
-"""What the gate says of an entry that is one too many."""
+RUNAWAY: Final = GATE + REPEATED
+"""The text of an entry that the gate refused as one too many."""
 
 
 def decide_account(account: Account, act: OperatorCommanded) -> Iterator[Event]:

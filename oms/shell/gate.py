@@ -28,13 +28,13 @@ from oms.shell.counted import (
 from oms.state.account import Account
 from oms.state.order import Order, PendingKind
 from oms.state.pipeline import Pipeline
+from oms.state.reports import REPEATED
 from oms.values import MILLISECOND, ONE, SECOND, ZERO, Micros, OrderType, Role, Side
 
 COLLAR: Final = "price_collar"
 QUANTITY: Final = "max_order_quantity"
 VALUE: Final = "max_order_value"
 RATE: Final = "message_rate"
-REPEATED: Final = "repeated_entry"
 DAILY_LOSS: Final = "daily_loss"
 EXPOSURE: Final = "gross_exposure"
 KILLED: Final = "kill_level"

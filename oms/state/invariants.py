@@ -66,8 +66,8 @@ def _have_twins(targets: list[Order]) -> bool:
 def _ours(view: View, live: list[Order]) -> list[Order]:
     """Those that can execute, without what is being given up, or would be if the broker let us.
 
-    An order that is not answered yet cannot be given up before (I21): it counts in the step that places it, and later
-    on beside one that was believed lost and has come back it does not.
+    An order that is not answered yet may have to wait for that before it is given up (I21): it counts in the step that
+    places it, but later on it may stand beside one that was believed lost and has come back.
     """
     return [
         order

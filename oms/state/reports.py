@@ -44,6 +44,8 @@ DUPLICATE_ORDER: Final = "DUPLICATE_ORDER"
 
 GATE: Final = "gate: "
 EXPIRED: Final = "expired before it was sent"
+REPEATED: Final = "repeated_entry"
+"""The limit that the gate names when it refuses an entry as one too many."""
 NEVER_LEFT: Final = (GATE, EXPIRED)
 """How the text of an order begins that was ended before the wire."""
 

@@ -1,6 +1,7 @@
 """G and H. What really reached the broker, and agreement with its books."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from oms.commands import PlaceOrder, adds_risk
 from oms.policies.reconciliation import difference
@@ -32,11 +33,13 @@ def books_agree_when_quiet(scene: Scene) -> Iterator[str]:
 
 
 def _difference(scene: Scene, *, quiet: bool = False) -> Iterator[str]:
-    """At a quiet point a difference that was told may still wait for all of the books; at the end none may."""
+    """At a quiet point the difference that was told may still wait for all of the books; at the end none may."""
     floor = scene.world.oracle.floor
     for name, pipeline in scene.pipelines.items():
-        if pipeline.position != floor.held(name) and not (quiet and difference(pipeline) != "0"):
-            yield f"{name}: the log says {pipeline.position}, the broker holds {floor.held(name)}"
+        theirs = floor.held(name)
+        is_told = quiet and Decimal(difference(pipeline)) == theirs - pipeline.position
+        if pipeline.position != theirs and not is_told:
+            yield f"{name}: the log says {pipeline.position}, the broker holds {theirs}"
         yield from _orders(scene, pipeline)
 
 

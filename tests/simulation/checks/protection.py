@@ -119,7 +119,7 @@ def _excused(scene: Scene, live: list[Order]) -> bool:
 def one_stop_at_a_time(scene: Scene) -> Iterator[str]:
     """At most two stops in a replacement, one otherwise; ours that nobody is giving up.
 
-    One that is not answered yet cannot be given up before (I21), so beside one that came back it counts once.
+    One that is not answered yet may have to wait for that (I21), so it counts in the step that places it only.
     """
     for pipeline in scene.changed:
         for trade in pipeline.open():

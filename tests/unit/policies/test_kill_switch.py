@@ -22,7 +22,8 @@ from oms.events.decisions import (
 from oms.events.operator import Act, OperatorCommanded
 from oms.events.session import DayRolled
 from oms.policies.kill_switch import SECOND_PERSON
-from oms.shell.gate import RATE, REPEATED
+from oms.shell.gate import RATE
+from oms.state.reports import REPEATED
 from oms.values import OrderType, Role
 from tests.answers import ack, cancelled, fill, in_position
 from tests.builders import DAY, NAME, act, entry, halt

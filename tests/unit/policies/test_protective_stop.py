@@ -241,7 +241,6 @@ def test_a_change_refused_too_often_leaves_the_level_to_the_guard() -> None:
     story.when(wait(60)).then()
 
 
-@pytest.mark.req("C-08")
 @pytest.mark.parametrize("more", [
     {"capabilities": CapabilitiesDeclared(modify_stop=False)},
     {"settings": settings(stop__replace_mode="cancel_then_place")},

@@ -110,22 +110,29 @@ def test_the_exit_of_a_stop_that_was_left_behind_is_meant_to_fill_at_the_level()
     assert measured(story).fills[-1].slippage == Decimal("-0.20")
 
 
-@pytest.mark.req("OD-106")
-def test_a_corrected_fill_is_measured_again() -> None:
-    story = given(*costs("0.10"), cycle("100.20", "100.00"))
-    assert story.pipeline.slippage.costs == {1: Decimal("0.001"), 2: Decimal("0.001")}
-    order = story.order(Role.ENTRY)
-    story.when(
-        ExecutionCorrected(
+def repriced(price: str) -> Input:
+    """The broker restates the fill of the newest entry."""
+
+    def tell(story: Story) -> ExecutionCorrected:
+        order = story.order(Role.ENTRY)
+        return ExecutionCorrected(
             instrument=NAME,
             client_order_id=order.wire_id,
             execution=order.executions[0].root,
             revision=1,
             quantity=Decimal(100),
-            price=Decimal("100.40"),
+            price=Decimal(price),
             cumulative=Decimal(100),
         )
-    ).then_among(like(SlippageMeasured, trade_no=2))
+
+    return tell
+
+
+@pytest.mark.req("OD-106")
+def test_a_corrected_fill_is_measured_again() -> None:
+    story = given(*costs("0.10"), cycle("100.20", "100.00"))
+    assert story.pipeline.slippage.costs == {1: Decimal("0.001"), 2: Decimal("0.001")}
+    story.when(repriced("100.40")).then_among(like(SlippageMeasured, trade_no=2))
     assert measured(story).fills[-1].cost == Decimal("0.40")
     assert story.pipeline.slippage.costs == {1: Decimal("0.001"), 2: Decimal("0.002")}
 
@@ -133,19 +140,8 @@ def test_a_corrected_fill_is_measured_again() -> None:
 def test_fills_that_were_restated_are_measured_again_where_the_result_is_the_same() -> None:
     """Once only a changed result was measured: the log told of fills that had been taken back and replaced."""
     story = given(cycle("100.20", "100.00"))
-    order = story.order(Role.ENTRY)
-    story.when(
-        ExecutionCorrected(
-            instrument=NAME,
-            client_order_id=order.wire_id,
-            execution=order.executions[0].root,
-            revision=1,
-            quantity=Decimal(100),
-            price=Decimal("100.20"),
-            cumulative=Decimal(100),
-        )
-    ).then(like(SlippageMeasured, trade_no=1))
-    restated = story.pipeline.orders[order.client_order_id].executions[0]
+    story.when(repriced("100.20")).then(like(SlippageMeasured, trade_no=1))
+    restated = story.order(Role.ENTRY).executions[0]
     assert restated.seq in [one.seq for one in measured(story).fills]
 
 
