@@ -20,7 +20,7 @@ from oms.state.account import Account
 from oms.state.pipeline import Pipeline
 from oms.values import plain
 
-FOLD_VERSION: Final = 4
+FOLD_VERSION: Final = 5
 """Rises when the same log folds to another state. Digests of different versions are never compared."""
 
 TRANSIENT: Final[Mapping[type[Struct], frozenset[str]]] = {Pipeline: frozenset({"wish", "wish_seq"})}

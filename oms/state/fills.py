@@ -25,7 +25,7 @@ from oms.state.order import (
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
-from oms.state.stretches import compared, interval, is_beyond, is_of_present_count
+from oms.state.stretches import compared, interval, is_beyond, is_of_present_count, restated_before
 from oms.values import ZERO, Micros, OrderStatus, Role
 
 Result = tuple[Order, tuple[Anomaly, ...]]
@@ -153,6 +153,12 @@ def _restate(
 ) -> Result:
     """Put a higher revision in the place of an execution, or on record before its first report."""
     quantity, price = terms
+    if known is None:
+        known = restated_before(order, event.cumulative, quantity)
+        if known is not None:
+            named = replace(known, aliases=(*known.aliases, event.execution))
+            order = replace(order, executions=tuple(named if x is known else x for x in order.executions))
+            known = named
     same_quantity = known is not None and known.quantity == quantity
     if known is None:
         new = Execution(
@@ -335,14 +341,16 @@ def _find(order: Order, root: str) -> Execution | None:
 
 
 def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, Decimal | None]) -> Order:
-    """The order after a fill that those on record cover. One that covers the same stretch under another id gives that
-    id to the execution: a bust, a correction or a fee may use either."""
+    """The order after a fill that those on record cover; it is kept, for it may prove to be the next one. Where it
+    covers the same stretch under another id, that id is given to the execution: a bust, a correction or a fee may use
+    either."""
     for one in order.executions:
         same = one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch
         # At another price it may be the next fill, that overtook a bust: it stays apart until one comes.
         if same and (one.price == event.price or one.revision):
             named = replace(one, aliases=(*one.aliases, event.execution))
-            return replace(order, executions=tuple(named if x is one else x for x in order.executions))
+            order = replace(order, executions=tuple(named if x is one else x for x in order.executions))
+            break
     others = [one for one in order.repeats if one.execution != event.execution]
     return replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
 
@@ -351,12 +359,39 @@ def _not_covered(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
     later than what the restatement is about."""
     found: tuple[Anomaly, ...] = ()
-    repeats, order = order.repeats, replace(order, repeats=())
-    for event in repeats:
-        before, after = interval(event.cumulative, event.quantity)
+    for event in order.repeats:
+        if _find(order, event.execution) is not None:
+            continue
+        before, _ = interval(event.cumulative, event.quantity)
         if before is not None and before >= count:
             text = f"execution {event.execution} was counted after a bust or correction that came later"
-            doubt = anomaly(order, "fill_not_comparable", text, event.quantity, wants_query=True)
-            order, more = _booked(order, event, before, after, (doubt,), now, seq)
+            order, more = _taken_back(order, event, text, now, seq)
             found = (*found, *more)
-    return order, found
+    kept = tuple(one for one in order.repeats if _find(order, one.execution) is not None)
+    return replace(order, repeats=kept), found
+
+
+def explained(order: Order, now: Micros, seq: int) -> Result:
+    """Book the newest fill taken for one on record that is just what the broker counts beyond those.
+
+    To be asked once the broker has said so twice: a single count may be older than a bust (BB-052).
+    """
+    for event in reversed(order.repeats):
+        if event.quantity == order.missing:
+            text = f"execution {event.execution} is not another id of one on record: the broker counts both"
+            return _taken_back(order, event, text, now, seq)
+    return order, ()
+
+
+def _taken_back(order: Order, event: OrderFilled, text: str, now: Micros, seq: int) -> Result:
+    """Book a fill that was taken for one on record."""
+    before, after = interval(event.cumulative, event.quantity)
+    executions = order.executions
+    if any(event.execution in one.aliases for one in executions):
+        executions = tuple(
+            replace(one, aliases=tuple(x for x in one.aliases if x != event.execution)) for one in executions
+        )
+    repeats = tuple(one for one in order.repeats if one is not event)
+    doubt = anomaly(order, "fill_not_comparable", text, event.quantity, wants_query=True)
+    order = replace(order, executions=executions, repeats=repeats)
+    return _booked(order, event, before, after, (doubt,), now, seq)

@@ -22,7 +22,7 @@ from oms.events.broker import (
     ReportedStatus,
 )
 from oms.state import requests
-from oms.state.fills import Result, anomaly, counted, reinstated, unasked
+from oms.state.fills import Result, anomaly, counted, explained, reinstated, unasked
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
@@ -251,6 +251,16 @@ def _answered_by(order: Order, event: OrderReplaced) -> Pending | None:
 
 def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:
     """An answer to a query, a restatement or an intermediate status."""
+    stood = order.missing
+    order, found = _status_taken(order, event, now, seq)
+    said_again = stood > ZERO and event.cumulative == order.filled + stood
+    if said_again and event.status not in INTERMEDIATE:
+        order, more = explained(order, now, seq)
+        found = (*found, *more)
+    return order, found
+
+
+def _status_taken(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:
     status = event.status
     if status is ReportedStatus.REJECTED:
         return rejected(order, "reported rejected", now)

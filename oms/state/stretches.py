@@ -6,7 +6,7 @@ from before one and after it do not compare.
 
 from decimal import Decimal
 
-from oms.state.order import Order
+from oms.state.order import Execution, Order
 from oms.values import ZERO
 
 
@@ -49,3 +49,19 @@ def compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bo
         if not one.comparable
     )
     return covered, doubtful
+
+
+def restated_before(order: Order, count: Decimal | None, quantity: Decimal) -> Execution | None:
+    """The execution that a new price under an unknown id is of, where the broker counts just what is on record.
+
+    All of that count is covered then, so the restated fill is one of those on record, told under another id. A change
+    of the quantity shifts the count, and proves nothing of the kind. Of several the newest.
+    """
+    if not quantity or count != order.filled:
+        return None
+    if not all(
+        one.comparable and one.cum_after is not None and one.cum_after <= count for one in order.executions
+    ):
+        return None
+    alike = [one for one in order.executions if one.quantity == quantity and not one.revision]
+    return alike[-1] if alike else None

@@ -88,6 +88,55 @@ def test_a_second_id_after_a_corrected_price_is_the_same_fill() -> None:
     story.when(busted("b", 0, 10, revision=2)).then(SUBMITTED, 0, leaves=10, alerts=[])
 
 
+def test_a_fill_that_overtook_a_bust_is_booked_once_the_broker_counts_it_twice() -> None:
+    """At the price of the busted one it looks like that one's second id; only the broker's count tells it apart."""
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 4, 4, 6), busted("a", 0, 10))
+    story.then(SUBMITTED, 0).when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6))
+    story.then(SUBMITTED, 0, alerts=["gap_detected"], queried=["gap_detected"])
+    story.when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6))
+    story.then(PARTIAL_FILLED, 4, leaves=6, alerts=["fill_not_comparable"], value=D(400))
+    story.when(busted("b", 0, 10)).then(SUBMITTED, 0, alerts=[])
+
+
+@pytest.mark.parametrize("second", [3, 5])
+def test_a_count_that_the_second_id_does_not_explain_books_nothing(second: int) -> None:
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 4, 4, 6), busted("a", 0, 10))
+    for _ in range(3):
+        story.when(reported(ReportedStatus.PARTIALLY_FILLED, second, 10 - second)).then(SUBMITTED, 0)
+
+
+def test_a_count_said_once_more_while_it_is_being_answered_books_nothing() -> None:
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 4, 4, 6), busted("a", 0, 10))
+    for _ in range(3):
+        story.when(reported(ReportedStatus.PENDING_CANCEL, 4, 6)).then(SUBMITTED, 0)
+
+
+def test_a_second_id_goes_on_naming_its_fill_after_a_bust_elsewhere() -> None:
+    story = given(
+        accepted(), filled("a", 4, 4, 6), filled("a2", 4, 4, 6), filled("b", 2, 6, 4), busted("b", 4, 6)
+    )
+    story.then(PARTIAL_FILLED, 4).when(busted("a2", 0, 10)).then(SUBMITTED, 0, alerts=[])
+
+
+def test_a_new_price_under_the_first_id_is_of_the_fill_known_under_its_second() -> None:
+    """Once it was booked beside that one."""
+    story = given(accepted(), filled("b", 4, 4, 6), corrected("a", 4, 4, 6, price="101"))
+    story.then(PARTIAL_FILLED, 4, alerts=[], value=D(404))
+    story.when(filled("a", 4, 4, 6)).then(PARTIAL_FILLED, 4, alerts=[], value=D(404))
+
+
+def test_a_new_price_of_a_fill_not_seen_yet_is_its_own() -> None:
+    # The broker counts 8: 4 of them are a. What was counted after the new price cannot be it either.
+    given(accepted(), filled("b", 4, 4, 6), corrected("a", 4, 8, 2, price="101")).then(value=D(804))
+    given(accepted(), filled("b", 4, 8, 2), corrected("a", 4, 4, 6, price="101")).then(value=D(804))
+
+
+def test_a_new_price_is_not_of_a_fill_of_another_quantity_or_one_restated_before() -> None:
+    given(accepted(), filled("b", 4, 4, 6), corrected("a", 2, 4, 6, price="101")).then(value=D(602))
+    story = given(accepted(), filled("b", 4, 4, 6), corrected("b", 4, 4, 6, price="102"))
+    story.when(corrected("a", 4, 4, 6, price="101")).then(value=D(812))
+
+
 def test_one_report_over_two_fills_repeats_both() -> None:
     given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 6, 4)).when(filled("ab", 6, 6, 4)).then(
         PARTIAL_FILLED, 6, alerts=[]
