@@ -11,7 +11,7 @@ from oms.events.base import Event
 from oms.events.broker import BrokerSnapshotReported
 from oms.events.decisions import Alerted, CloseRequested, PolicyNoted
 from oms.execution import orders
-from oms.state.calm import CHANGED
+from oms.state.calm import BOOKS, CHANGED
 from oms.state.order import Order, Pending
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
@@ -22,7 +22,7 @@ NAME: Final = "reconciliation"
 VERSION: Final = 1
 PRIORITY: Final = 8
 SCOPE: Final = "pipeline"
-ASKED: Final = CHANGED
+ASKED: Final = CHANGED | BOOKS
 
 MISMATCH: Final = "position_mismatch"
 _DOUBLINGS: Final = 4

@@ -17,6 +17,7 @@ TRIES: Final = 5
 """How often all of the books are asked for because of the same thing."""
 PATIENCE: Final = 3
 """Questions in a row without an answer that are told as an alert."""
+_DOUBLINGS: Final = 4
 
 
 class Query(Protocol):
@@ -65,7 +66,12 @@ class Books:
         account = self._runner.book.account
         if not (account.connected and account.config_sha256):
             return 0
-        return account.settings.protection.books_every_ms * MILLISECOND
+        setting = account.settings.protection
+        every = setting.books_every_ms
+        if not account.reconciled:
+            # Nothing is compared yet, and no entry possible: not that long, but longer each time (I87).
+            every = min(every, setting.resolve_timeout_ms << min(max(self._unanswered - 1, 0), _DOUBLINGS))
+        return every * MILLISECOND
 
     def look(self, asked_at_seq: int, now: Micros) -> BooksUnanswered | None:
         """Ask for positions and the names of open orders; what has to be told, if nobody has answered for too long."""

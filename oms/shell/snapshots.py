@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from eventlog.envelope import Head, Snapshot
 from eventlog.errors import LogError
@@ -75,12 +74,10 @@ def taken(head: Head, state: Published) -> Snapshot:
 
 
 def packed(state: Published) -> bytes:
-    """The state in bytes, dicts in their own order and numbers in the form that they have.
-
-    What only a step in progress reads has no meaning later, and its type could not be told, so it is left out.
-    """
-    pipelines = {name: replace(one, wish=None, wish_seq=0) for name, one in state.pipelines.items()}
-    return msgspec.msgpack.encode(Content(code_version(), state.account, pipelines), enc_hook=_encoded)
+    """The state in bytes, dicts in their own order and numbers in the form that they have."""
+    return msgspec.msgpack.encode(
+        Content(code_version(), state.account, dict(state.pipelines)), enc_hook=_encoded
+    )
 
 
 def _sealed(head: Head, state: Published, body: bytes) -> Snapshot:

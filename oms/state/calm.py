@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms.events.broker import CapabilitiesDeclared
+from oms.events.broker import BrokerSnapshotReported, CapabilitiesDeclared
 from oms.state.account import Account
 from oms.state.market import Market
 from oms.state.order import REJECTED, Order
@@ -27,7 +27,9 @@ EXCURSION: Final = 2
 """As `SAME`, and the best price of a trade was raised."""
 CHANGED: Final = 4
 """Anything else."""
-ALWAYS: Final = SAME | EXCURSION | CHANGED
+BOOKS: Final = 8
+"""As `SAME`, and the broker has told what is in its books, which one policy compares."""
+ALWAYS: Final = SAME | EXCURSION | CHANGED | BOOKS
 
 
 class Calm(Struct, frozen=True, gc=False):
@@ -38,8 +40,9 @@ class Calm(Struct, frozen=True, gc=False):
 
 
 def since(calm: Calm | None, view: View) -> int:
-    """What has come up since: `SAME`, `EXCURSION` or `CHANGED`."""
-    if calm is None or view.wish is not None:
+    """What has come up since: `SAME`, `EXCURSION`, `BOOKS` or `CHANGED`."""
+    is_told = isinstance(view.wish, BrokerSnapshotReported)
+    if calm is None or (view.wish is not None and not is_told):
         return CHANGED
     before, after = calm.pipeline, view.pipeline
     if before is not after:
@@ -51,7 +54,9 @@ def since(calm: Calm | None, view: View) -> int:
     if not _is_same_account(calm.account, view.account):
         return CHANGED
     if before.trades is after.trades:
-        return SAME
+        return BOOKS if is_told else SAME
+    if is_told:
+        return CHANGED
     return EXCURSION if _is_excursion(before.trades, after.trades) else CHANGED
 
 

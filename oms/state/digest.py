@@ -23,9 +23,6 @@ from oms.values import plain
 FOLD_VERSION: Final = 5
 """Rises when the same log folds to another state. Digests of different versions are never compared."""
 
-TRANSIENT: Final[Mapping[type[Struct], frozenset[str]]] = {Pipeline: frozenset({"wish", "wish_seq"})}
-"""Fields that only the step in progress reads; a fold and a writer may leave them different."""
-
 _fields: dict[type[Struct], tuple[str, ...]] = {}
 
 
@@ -60,6 +57,5 @@ def _struct(value: Struct) -> list[Any]:
     cls = type(value)
     names = _fields.get(cls)
     if names is None:
-        transient = TRANSIENT.get(cls, frozenset())
-        names = _fields[cls] = tuple(sorted(set(cls.__struct_fields__) - transient))
+        names = _fields[cls] = tuple(sorted(cls.__struct_fields__))
     return [cls.__name__, *((name, _canonical(getattr(value, name))) for name in names)]

@@ -114,10 +114,6 @@ def _config(pipeline: Pipeline, event: operator.ConfigActivated, _now: Micros, _
 # --- requests -----------------------------------------------------------------------------------------------
 
 
-def _wish(pipeline: Pipeline, event: Event, _now: Micros, seq: int) -> Folded:
-    return replace(pipeline, wish=event, wish_seq=seq), ()
-
-
 def _trail_only(pipeline: Pipeline, event: strategy.TrailOnlyRequested, _now: Micros, _seq: int) -> Folded:
     for trade in pipeline.open():
         if trade.strategy == event.strategy:
@@ -163,11 +159,7 @@ def _entry_accepted(pipeline: Pipeline, event: decisions.EntryAccepted, now: Mic
         # What the strategy said of its trade holds for what is added to it.
         trade = replace(trade, trail_only=True)
     pipeline = put_trade(pipeline, trade)
-    return replace(pipeline, wish=None, cycle=event.cycle), ()
-
-
-def _wish_answered(pipeline: Pipeline, _event: Event, _now: Micros, _seq: int) -> Folded:
-    return replace(pipeline, wish=None), ()
+    return replace(pipeline, cycle=event.cycle), ()
 
 
 def _on_trade(change: Callable[[trades.Trade, Any, Micros, int], trades.Trade]) -> Fold:
@@ -211,7 +203,7 @@ def _close_requested(pipeline: Pipeline, event: decisions.CloseRequested, now: M
         price=pipeline.market.exit_price(SELL_OF[trade.side] if trade.held >= ZERO else BUY_OF[trade.side]),
     )
     trade = replace(trade, close=close)
-    return replace(put_trade(pipeline, trade), wish=None), ()
+    return put_trade(pipeline, trade), ()
 
 
 def _entry_abandoned(
@@ -302,19 +294,19 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     session.SessionOpened: _session,
     session.VenueStatusChanged: _venue,
     session.DayRolled: _day,
-    strategy.EntryRequested: _wish,
-    strategy.AddRequested: _wish,
-    strategy.ExitRequested: _wish,
+    strategy.EntryRequested: _nothing,
+    strategy.AddRequested: _nothing,
+    strategy.ExitRequested: _nothing,
     strategy.TrailOnlyRequested: _trail_only,
     strategy.ExhaustionReported: _exhaustion,
     strategy.MonitorReported: _monitored,
     strategy.StrategyCycleBegun: _cycle_begun,
     operator.ConfigActivated: _config,
-    operator.OperatorCommanded: _wish,
-    broker.BrokerSnapshotReported: _wish,
+    operator.OperatorCommanded: _nothing,
+    broker.BrokerSnapshotReported: _nothing,
     broker.PositionAdjusted: _adjusted,
     decisions.EntryAccepted: _entry_accepted,
-    decisions.IntentRefused: _wish_answered,
+    decisions.IntentRefused: _nothing,
     decisions.StopMoved: _on_trade(_stop_moved),
     decisions.GuardArmed: _on_trade(_guard_armed),
     decisions.GuardDisarmed: _on_trade(_guard_disarmed),

@@ -6,7 +6,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms.events.base import Event
 from oms.events.broker import ExecutionBusted, ExecutionCorrected
 from oms.events.session import InstrumentDefined
 from oms.state.market import Market
@@ -52,10 +51,9 @@ class Restatement(Struct, frozen=True, gc=False, kw_only=True):
 class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     """State of one instrument in one account. The dicts are never changed in place.
 
-    `aliases` maps every id the broker may use to the order's own id. `wish` is the request the present step
-    must answer. `questions` is by order, `advice` by strategy. `external` is the signed position of orders that are
-    not ours, `adjusted` that of corporate acts. `restated` holds, by execution, what was taken back or corrected before
-    any report told its order.
+    `aliases` maps every id the broker may use to the order's own id. `questions` is by order, `advice` by strategy.
+    `external` is the signed position of orders that are not ours, `adjusted` that of corporate acts. `restated` holds,
+    by execution, what was taken back or corrected before any report told its order.
     """
 
     instrument: InstrumentDefined
@@ -65,8 +63,6 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
     aliases: dict[str, str] = {}
     open_trades: tuple[int, ...] = ()
     questions: dict[str, Question] = {}
-    wish: Event | None = None
-    wish_seq: int = 0
     cycle: int = 0
     external: Decimal = ZERO
     adjusted: Decimal = ZERO

@@ -9,7 +9,7 @@ from time import process_time_ns
 
 from oms.book import Book
 from oms.events.base import Event, Stamped
-from oms.events.broker import OrderFilled
+from oms.events.broker import BrokerSnapshotReported, OrderFilled, PositionLine
 from oms.shell.record import stamped_of
 from oms.state.fold import fold
 from oms.state.pipeline import Pipeline
@@ -32,6 +32,7 @@ def group(scale: Scale) -> Iterator[Row]:
         yield fold_row(inputs, scale.passes)
         yield from step_rows(inputs, scale.passes)
         yield from position_rows(scale.positions, scale.rounds)
+        yield look_row(scale.positions, scale.passes)
 
 
 def fold_row(inputs: Sequence[Stamped], passes: int) -> Row:
@@ -125,6 +126,31 @@ def position_rows(positions: int, rounds: int) -> Iterator[Row]:
             target=target,
             note=f"CPU time; reference: {FEW} open positions; median of {rounds} rounds of {STEPS_PER_BLOCK} steps",
         )
+
+
+def look_row(positions: int, rounds: int) -> Row:
+    """What the broker's books cost where they agree with the log, and what a quote costs beside them."""
+    book, names = scenes.many(positions)
+    held = tuple(PositionLine(instrument=name, quantity=book.pipelines[name].position) for name in names)
+    listed = [one for name in names for one in book.pipelines[name].orders.values() if one.is_live]
+    open_orders = tuple(one.wire_id for one in listed)
+
+    def look() -> None:
+        event = BrokerSnapshotReported(
+            asked_at_seq=book.account.seq, complete=True, positions=held, open_orders=open_orders
+        )
+        _, result = scenes.take(book, event)
+        assert len(result.events) == 1, "the books agree"
+
+    seconds, reference = in_turns(look, partial(_busy, book, names), rounds, process_time_ns)
+    return Row(
+        name=f"look at the broker's books, {positions} open positions",
+        value=seconds / positions * 1e6,
+        unit="us/position",
+        reference=reference / positions * 1e6,
+        target=Target(must=100, aim=50),
+        note=f"CPU time; one step every protection.books_every_ms; reference: a quote or bar each; median of {rounds}",
+    )
 
 
 def _busy(book: Book, names: Sequence[str]) -> None:

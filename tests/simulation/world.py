@@ -37,7 +37,7 @@ TICK = Decimal("0.01")
 CALENDAR = "XNYS"
 MS = 1000
 LONGEST_BATCH = 64
-BOOKS_MS = 120_000
+BOOKS_MS = 300_000
 """Less often than by default: most of a day would be nothing else."""
 
 

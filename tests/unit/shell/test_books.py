@@ -126,6 +126,25 @@ def test_a_broker_that_does_not_answer_is_told_once_and_asked_again() -> None:
     assert alerts(account) == ["books_unanswered"] * 2
 
 
+def test_books_of_a_new_link_that_did_not_come_are_asked_for_sooner() -> None:
+    """Until they have come nothing is compared and no entry is possible."""
+    account = Account()
+    account.broker.tells_books = False
+    account.open(OPEN, builders.settings())
+    account.time.books.every_so_often = True
+    asked: list[Micros] = []
+
+    def answer(_seq: int, *, whole: bool = True) -> None:
+        assert whole
+        asked.append((account.time.now - OPEN) // SECOND)
+
+    account.time.books._query = answer
+    until(account, OPEN + 80 * SECOND)
+    assert not account.runner.published.account.reconciled
+    assert asked == [10, 30, 60]
+    assert alerts(account) == ["books_unanswered"]
+
+
 def test_nobody_looks_while_the_link_is_down_or_where_it_is_turned_off() -> None:
     account = looking((Misbehave(what=Disconnect(after_messages=4, for_ms=100_000)),))
     assert account.time.books.next_due() is None

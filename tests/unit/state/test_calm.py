@@ -6,9 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from oms.events.base import Event, Stamped
+from oms.events.broker import BrokerSnapshotReported, PositionLine
+from oms.events.decisions import Alerted
 from oms.policies import POLICIES
 from oms.state.account import Account
-from oms.state.calm import CHANGED, EXCURSION, SAME, is_calm, since
+from oms.state.calm import ALWAYS, BOOKS, CHANGED, EXCURSION, SAME, is_calm, since
 from oms.state.market import Market
 from oms.state.view import View
 from oms.values import Role
@@ -46,6 +48,24 @@ def test_quotes_and_bars_leave_it_calm_and_its_deadlines_as_they_were() -> None:
     assert not story.told
     assert story.results[-1].steady == (NAME,)
     assert calm_since(story) == SAME
+
+
+def test_of_a_look_at_books_that_agree_only_reconciliation_is_asked() -> None:
+    story = given(in_position())
+    held = (PositionLine(instrument=NAME, quantity=story.trade.held),)
+    own = tuple(one.wire_id for one in story.pipeline.orders.values() if one.is_live)
+    told = BrokerSnapshotReported(
+        asked_at_seq=story.book.account.seq, complete=True, positions=held, open_orders=own
+    )
+    assert since(story.book._calm[NAME], replace(story.view, wish=told)) == BOOKS
+    story.when(told)
+    assert not story.told
+    assert story.results[-1].steady == (NAME,)
+    assert [policy.name for policy in POLICIES if policy.asked & BOOKS and policy.asked != ALWAYS] == [
+        "reconciliation"
+    ]
+    story.when(replace(told, positions=()))
+    assert "position_mismatch" in [one.code for one in story.told if isinstance(one, Alerted)]
 
 
 def test_a_better_price_is_looked_at_by_the_owner_of_the_stop() -> None:
