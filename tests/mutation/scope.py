@@ -9,7 +9,12 @@ GOLDEN = "tests/golden/test_golden.py"
 RULES = "tests/unit/policies"
 
 _HELPERS: dict[str, tuple[str, ...]] = {
-    "oms/sizing.py": ("test_sizing.py", "policies/test_entry.py", "execution/test_degradation.py"),
+    "oms/sizing.py": (
+        "test_sizing.py",
+        "policies/test_entry.py",
+        "execution/test_degradation.py",
+        "policies/test_slippage.py",
+    ),
     "oms/execution/admission.py": (
         "execution/test_admission.py",
         "policies/test_entry.py",
@@ -31,7 +36,12 @@ _HELPERS: dict[str, tuple[str, ...]] = {
         "policies/test_exit.py",
         "policies/test_protective_stop.py",
     ),
-    "oms/execution/outgoing.py": ("policies/test_entry.py", "shell/test_dispatcher.py", "test_step.py"),
+    "oms/execution/outgoing.py": (
+        "execution/test_outgoing.py",
+        "policies/test_entry.py",
+        "shell/test_dispatcher.py",
+        "test_step.py",
+    ),
     "oms/execution/alerts.py": (
         "execution/test_alerts.py",
         "test_step.py",
@@ -40,10 +50,19 @@ _HELPERS: dict[str, tuple[str, ...]] = {
     "oms/execution/tranches.py": ("policies/test_capabilities.py", "policies/test_targets.py"),
     "oms/execution/repricing.py": ("policies/test_degradation.py",),
     "oms/policies/__init__.py": ("test_step.py", "policies/test_entry.py"),
+    "oms/execution/ladder.py": ("policies/test_targets.py", "policies/test_entry.py"),
+    "oms/execution/entries.py": ("policies/test_entry.py", "policies/test_add_on.py"),
     "oms/policies/entry.py": (
         "policies/test_entry.py",
         "policies/test_advice.py",
         "execution/test_liquidity.py",
+        "policies/test_kill_switch.py",
+        "policies/test_add_on.py",
+        "policies/test_capabilities.py",
+    ),
+    "oms/policies/protective_stop.py": (
+        "policies/test_protective_stop.py",
+        "policies/test_capabilities.py",
     ),
     "oms/policies/strategy_exit.py": ("policies/test_exit.py", "policies/test_add_on.py"),
     "oms/policies/targets.py": (
@@ -64,6 +83,7 @@ _HELPERS: dict[str, tuple[str, ...]] = {
         "policies/test_exit.py",
         "policies/test_forced_close.py",
         "policies/test_capabilities.py",
+        "policies/test_unseen_fills.py",
     ),
     "oms/policies/reconciliation.py": (
         "policies/test_reconciliation.py",

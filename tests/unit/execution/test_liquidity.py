@@ -73,6 +73,16 @@ def test_the_use_of_the_book_is_logged() -> None:
 
 
 @pytest.mark.req("OD-110")
+def test_a_book_that_goes_no_deeper_than_the_quote_was_not_used() -> None:
+    short = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
+    bids = (("100.01", 30), ("99.98", 500))
+    story = in_last_cycle(30, wait(4), book(bids), **short)
+    story.then(like(ReplaceRequested, price_limit="100.01", evidence=()))
+    story = in_last_cycle(31, wait(4), book(bids), **short)
+    story.then(like(ReplaceRequested, price_limit="99.98", evidence=(story.pipeline.market.depth_seq,)))
+
+
+@pytest.mark.req("OD-110")
 def test_the_book_is_optional_and_off_by_default() -> None:
     story = in_last_cycle(80, wait(4), book(), configuration=settings())
     story.then(like(ReplaceRequested, price_limit="100.03", evidence=()))

@@ -373,3 +373,27 @@ def test_profit_near_the_average_is_found_without_a_request(
 def test_stays_quiet_where_it_is_not_asked_to_look() -> None:
     story = given(held(), wait(60), bar("99.90", "100.10", "100.00"), settings=settings(runner__ema_length=1))
     story.when(quote("100.50", "100.52")).then_none(EntryAccepted)
+
+
+def test_the_entry_of_an_addition_ends_when_its_trade_is_sold() -> None:
+    story = given(
+        held(), quote("100.60", "100.62"), more(), ack(Role.ENTRY), quote("98.99", "99.01"), about(1)
+    )
+    story.when(fill(Role.STOP, at="99")).then_among(
+        like(CancelRequested, trade_no=2, policy="entry", reason="the trade it adds to is closing")
+    )
+
+
+def test_what_is_found_is_not_begun_with_nothing() -> None:
+    story = given(held(quantity=1), wait(60), settings=settings(**FOUND)).given(
+        bar("99.90", "100.10", "100.00")
+    )
+    story.when(quote("100.50", "100.52")).then_none(EntryAccepted)
+
+
+def test_an_addition_that_was_found_is_numbered_and_has_the_stop_of_its_trade() -> None:
+    story = given(held(), wait(60), settings=settings(**FOUND)).given(bar("99.90", "100.10", "100.00"))
+    story.when(quote("100.50", "100.52"))
+    (accepted,) = [one for one in story.told if isinstance(one, EntryAccepted)]
+    assert accepted.intent_id == "1+1"
+    assert accepted.stop == story.pipeline.trades[1].level == 99

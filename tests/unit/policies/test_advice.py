@@ -115,3 +115,8 @@ def test_a_strategy_is_not_bound_by_the_bias_of_another() -> None:
 
 def test_a_strategy_cycle_alone_decides_nothing() -> None:
     given().when(advice(Urgency.HIGH, Bias.LONG)).then()
+
+
+def test_a_hurried_entry_pays_the_far_side_at_its_second_cycle() -> None:
+    story = given(advice(Urgency.HIGH), TIGHT, entry(), ack(Role.ENTRY), wait(5), replaced(Role.ENTRY))
+    story.when(wait(5)).then(like(ReplaceRequested, price_limit="100.07", reason="cycle 2 of 3"))

@@ -16,10 +16,11 @@ from oms.events.decisions import (
 from oms.events.operator import Act
 from oms.events.strategy import ExhaustionReported
 from oms.execution.tranches import levels
+from oms.policies import protective_stop
 from oms.state.protection import Protection
 from oms.values import PositionSide, Role, TradingPhase
 from tests.answers import ack, cancelled, confirmed, fill, in_position, rejected, replaced
-from tests.builders import NAME, OPEN, STRATEGY, act, add, entry
+from tests.builders import NAME, OPEN, STRATEGY, act, add, entry, settings
 from tests.given import Story, again, given, like, quote, until, wait
 
 RESERVES = CapabilitiesDeclared(reserves_inventory=True)
@@ -151,3 +152,41 @@ def test_market_orders_are_sent_in_the_phases_that_take_them(phases: tuple[Tradi
     before = Story(capabilities=capabilities, start=OPEN - 60_000_000).view
     assert before.takes_market_orders() is (TradingPhase.PRE_MARKET in phases)
     assert Story(capabilities=capabilities).view.takes_market_orders()
+
+
+@pytest.mark.parametrize(("capabilities", "watched"), [(SLEEPS, True), (CapabilitiesDeclared(), False)])
+def test_the_open_and_the_close_are_looked_at_where_stops_sleep(
+    capabilities: CapabilitiesDeclared, watched: bool
+) -> None:
+    view = given(in_position(), capabilities=capabilities).view
+    dues = set(protective_stop.next_due(view))
+    assert (view.market.open_at in dues, view.market.close_at in dues) == (watched, watched)
+
+
+def test_a_position_reserved_for_a_target_as_a_whole_has_no_stop_meanwhile() -> None:
+    story = given(in_position(entry(1)), capabilities=RESERVES)
+    ((_, price),) = levels(story.view)
+    story.when(quote(price, price + 1)).then(
+        like(CancelRequested, policy="protective_stop", reason="reserved for a target")
+    )
+    story.when(cancelled(Role.STOP)).then_among(
+        like(GuardArmed), like(OrderPlaced, role=Role.TARGET, quantity=1)
+    ).then_none(OrderPlaced, role=Role.STOP)
+
+
+def test_what_a_growing_stop_has_asked_for_is_not_free_for_a_target() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, capabilities=RESERVES)
+    story.when(fill(Role.ENTRY)).then_among(like(ReplaceRequested, policy="protective_stop", quantity=100))
+    story.when(AT_TARGET).then_none(OrderPlaced, role=Role.TARGET)
+
+
+def test_a_tranche_that_was_sold_is_watched_no_more() -> None:
+    story = reached().given(
+        ack(Role.TARGET), fill(Role.TARGET), quote("100.50", "100.52"), confirmed, wait(60)
+    )
+    assert [price for _, price in levels(story.view)] == [102]
+
+
+def test_a_stop_at_market_and_one_that_sleeps_are_not_watched_for_their_election() -> None:
+    at_market = given(in_position(), capabilities=SILENT, settings=settings(stop__type="stop_market"))
+    at_market.when(quote("98.80", "98.82")).then_none(PolicyNoted)

@@ -19,6 +19,7 @@ from oms.events.operator import Act
 from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
 from tests.answers import (
     ack,
+    bust,
     cancelled,
     confirmed,
     fill,
@@ -158,6 +159,20 @@ def test_the_rest_ends_with_the_time_for_entries() -> None:
     story.when(wait(0, ms=1)).then_among(
         like(CancelRequested, policy="targets"), like(CancelRequested, policy="entry", reason="FORCED_CLOSE")
     )
+
+
+def test_the_rest_of_an_entry_goes_when_what_it_bought_is_sold() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, quote("98.99", "99.01"))
+    story.when(fill(Role.STOP, at="99.00")).then_among(
+        like(CancelRequested, policy="entry", reason="position closed")
+    )
+
+
+def test_an_entry_that_was_busted_after_something_was_sold_is_no_abandoned_one() -> None:
+    story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, nth=0))
+    story.when(bust(Role.ENTRY), confirmed).then_none(EntryAbandoned)
+    assert story.trade.entered == 0
+    assert story.trade.held < 0
 
 
 @pytest.mark.req("OD-008", "OD-076")

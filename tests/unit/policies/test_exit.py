@@ -22,7 +22,7 @@ from oms.events.operator import Act
 from oms.execution.market_orders import MarketOrderRefused, terms
 from oms.state.protection import Protection
 from oms.values import OrderType, PositionSide, Role, Side
-from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced
+from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced, unknown
 from tests.builders import act, entry, leave, settings
 from tests.given import Story, again, given, like, quote, silent, wait
 
@@ -297,3 +297,21 @@ def test_what_the_exit_noted_of_a_trade_that_is_over_is_forgotten() -> None:
     story.given(entry(intent="2"), confirmed, fill(Role.ENTRY), confirmed, silent, wait(4))
     story.given(leave(), targets_gone)
     assert story.pipeline.notes["exit"].keys() == {"2"}
+
+
+def test_an_exit_too_many_that_would_not_go_is_told_again_with_pauses() -> None:
+    story = given(in_position(), FLAT, wait(2), replaced(Role.STOP), unknown(Role.EXIT))
+    story.given(ack(Role.EXIT))
+    assert len(story.trade.exits) == 2
+    story.given(ack(Role.EXIT, 0), refused(Role.EXIT, 0), refused(Role.EXIT, 0))
+    story.when(wait(0, ms=249)).then_none(CancelRequested)
+    story.when(wait(0, ms=1)).then_among(like(CancelRequested, reason="not the exit"))
+
+
+def test_an_overshoot_names_the_last_two_fills_as_its_evidence() -> None:
+    story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT))
+    story.when(fill(Role.TARGET, nth=0))
+    repair = next(one for one in story.told if isinstance(one, CloseRequested))
+    seqs = sorted(one.seq for order in story.pipeline.orders.values() for one in order.executions)
+    assert len(seqs) == 3
+    assert repair.evidence == tuple(seqs[-2:])

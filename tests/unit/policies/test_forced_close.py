@@ -11,10 +11,11 @@ from oms.events.decisions import (
     OrderPlaced,
     ReplaceRequested,
 )
+from oms.events.operator import Act
 from oms.policies.forced_close import STUCK
 from oms.values import OrderType, Role, Severity
 from tests.answers import ack, cancelled, fill, in_position, replaced
-from tests.builders import CLOSE, MINUTE, entry, leave, settings
+from tests.builders import CLOSE, MINUTE, act, entry, leave, settings
 from tests.given import again, given, like, quote, until, wait
 from tests.unit.policies.test_exit import targets_gone
 
@@ -113,3 +114,10 @@ def test_what_cannot_be_bought_back_is_an_emergency_too() -> None:
     )
     story.given(fill(Role.EXIT, at="99.99"), until(CLOSE)).when(fill(Role.TARGET, 5, nth=0))
     story.then_among(like(Alerted, severity=Severity.EMERGENCY, code=STUCK, quantity=-5))
+
+
+def test_an_account_that_takes_no_entries_anyway_is_stopped_no_further() -> None:
+    story = given(
+        in_position(), act(Act.KILL, level=1), until(START), targets_gone, replaced(Role.STOP), until(END)
+    )
+    story.given(replaced(Role.EXIT)).when(wait(2)).then(like(Alerted, code=STUCK))

@@ -12,9 +12,9 @@ from oms.events.decisions import (
 )
 from oms.policies.guard_stop import levels
 from oms.values import PositionSide, Role
-from tests.answers import ack, fill, in_position, triggered
-from tests.builders import entry, halt, resume, settings
-from tests.given import again, given, like, printed, quote, silent, wait
+from tests.answers import ack, confirmed, fill, in_position, triggered
+from tests.builders import CLOSE, MINUTE, entry, halt, resume, settings
+from tests.given import again, given, like, printed, quote, silent, until, wait
 
 FILLED = (entry(), ack(Role.ENTRY), fill(Role.ENTRY))
 """A position whose stop is not confirmed: the guard is armed at 99.00."""
@@ -136,3 +136,34 @@ def test_a_stop_that_was_elected_in_the_halt_exits_on_resume() -> None:
     story.then_among(like(CloseRequested, reason="STOP_FALLBACK"))
     story = given(in_position(), halt(), wait(30), triggered, wait(1), silent, resume())
     story.when(quote("99.99", "100.01")).then_among(like(CloseRequested, reason="POST_HALT"))
+
+
+def test_a_print_of_the_moment_of_the_arming_does_not() -> None:
+    """The filter may have let it pass unlogged, like any before it."""
+    given(*FILLED).when(printed("98.00")).then_none(CloseRequested)
+    given(*FILLED, wait(0, ms=1)).when(printed("98.00")).then_among(like(CloseRequested))
+
+
+def test_what_was_filled_as_the_halt_ended_was_not_held_in_it() -> None:
+    always = settings(halt__exit_on_resume="always")
+    story = given(entry(), ack(Role.ENTRY), silent, halt(), resume(), fill(Role.ENTRY), settings=always)
+    story.when(quote("99.99", "100.01")).then_none(CloseRequested)
+    story = given(
+        entry(), ack(Role.ENTRY), fill(Role.ENTRY), silent, halt(), wait(1), resume(), settings=always
+    )
+    story.when(quote("99.99", "100.01")).then_among(like(CloseRequested, reason="POST_HALT"))
+
+
+def test_the_guard_goes_to_market_whatever_closes_by_limits() -> None:
+    """A forced close by limits has the lower number."""
+    story = given(until(CLOSE - 15 * MINUTE - 1), *FILLED, until(CLOSE - 15 * MINUTE))
+    assert story.trade.close is not None
+    assert not story.trade.close.market
+    story.when(printed("98.00")).then_among(like(CloseRequested, reason="GUARD_STOP", market=True))
+
+
+def test_what_is_sold_is_not_closed_after_a_halt() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, quote("98.99", "99.01"))
+    story.given(fill(Role.STOP, at="99"), halt(), wait(1), resume())
+    assert story.pipeline.open_trades, "the rest of the entry is still leaving"
+    story.when(quote("98.00", "98.02")).then_none(CloseRequested)

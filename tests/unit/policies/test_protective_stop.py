@@ -237,7 +237,8 @@ def test_a_refused_change_is_asked_again() -> None:
 def test_a_change_refused_too_often_leaves_the_level_to_the_guard() -> None:
     story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, nth=0))
     story.given(refused(Role.STOP), refused(Role.STOP), wait(1), refused(Role.STOP), wait(1))
-    story.when(refused(Role.STOP)).then(like(GuardArmed, level="100.50"))
+    uncovered = "no confirmed broker stop for the whole position"
+    story.when(refused(Role.STOP)).then(like(GuardArmed, level="100.50", reason=uncovered))
     story.when(wait(60)).then()
 
 
@@ -332,6 +333,14 @@ def test_the_successor_on_its_way_is_given_up_when_the_lost_stop_comes_back() ->
     assert story.order(Role.STOP, 0).is_confirmed
     story.when(cancelled(Role.STOP, 1)).then_none(CancelRequested)
     assert [one.client_order_id for one in story.pipeline.live(story.trade.stops)] == [back.client_order_id]
+
+
+@pytest.mark.req("I33", "I87")
+def test_one_too_many_that_would_not_go_is_told_again_with_pauses() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), wait(3), unknown(Role.STOP), ack(Role.STOP))
+    story.given(ack(Role.STOP, 0), refused(Role.STOP, 0), refused(Role.STOP, 0))
+    story.when(wait(0, ms=249)).then_none(CancelRequested)
+    story.when(wait(0, ms=1)).then_among(like(CancelRequested, reason="one stop is enough"))
 
 
 @pytest.mark.req("I33")

@@ -110,7 +110,7 @@ def test_the_exit_of_a_stop_that_was_left_behind_is_meant_to_fill_at_the_level()
     assert measured(story).fills[-1].slippage == Decimal("-0.20")
 
 
-def repriced(price: str) -> Input:
+def repriced(price: str, quantity: int = 100) -> Input:
     """The broker restates the fill of the newest entry."""
 
     def tell(story: Story) -> ExecutionCorrected:
@@ -120,9 +120,9 @@ def repriced(price: str) -> Input:
             client_order_id=order.wire_id,
             execution=order.executions[0].root,
             revision=1,
-            quantity=Decimal(100),
+            quantity=Decimal(quantity),
             price=Decimal(price),
-            cumulative=Decimal(100),
+            cumulative=Decimal(quantity),
         )
 
     return tell
@@ -147,7 +147,10 @@ def test_fills_that_were_restated_are_measured_again_where_the_result_is_the_sam
 
 def test_what_was_never_bought_is_not_measured() -> None:
     story = given(wish(), ack(Role.ENTRY), fill(Role.ENTRY)).when(bust(Role.ENTRY))
-    story.then_none(SlippageMeasured)
+    story.then_none(SlippageMeasured).given(confirmed)
+    assert story.pipeline.open_trades == ()
+    assert story.pipeline.slippage.costs == {}
+    assert not story.pipeline.safe_mode
 
 
 # --- averages ---------------------------------------------------------------------------------------------------
@@ -160,6 +163,7 @@ def test_warns_above_a_fifth_of_a_percent_over_five_trades_and_not_at_it() -> No
     story = given(*costs("0.21", *["0.20"] * 3)).when(*costs("0.20"))
     escalated = next(one for one in again_told(story) if isinstance(one, SlippageEscalated))
     assert (escalated.measure, escalated.average_pct, escalated.trades) == ("warn", Decimal("0.00202"), 5)
+    assert escalated.effect == "monitoring is told"
     assert story.pipeline.slippage.measures == ("warn",)
     assert story.pipeline.alerts == ("slippage_warn",)
     assert again(story) == []
@@ -194,6 +198,8 @@ def test_reduces_the_largest_position_above_three_tenths_over_ten_trades_and_not
     )
     story = given(*costs("0.31", *["0.30"] * 9))
     assert story.pipeline.slippage.measures == ("warn", "reduce")
+    escalated = next(one for one in again_told(story) if isinstance(one, SlippageEscalated))
+    assert escalated.effect == "largest position less 0.25"
     story.when(entry(376, intent="n")).then_among(like(EntryAccepted, quantity=375, cap="slippage.reduce_by"))
 
 
@@ -298,3 +304,22 @@ def test_nothing_of_it_happens_where_the_policy_is_off() -> None:
 
 def test_stays_quiet_while_nothing_is_filled() -> None:
     given(in_position()).when(quote("100.10", "100.12"), wait(60)).then_none(SlippageMeasured)
+
+
+@pytest.mark.parametrize(("side", "at", "level"), [(LONG, "100.605", "99.60"), (SHORT, "99.395", "100.40")])
+def test_the_stop_that_moves_with_a_bad_fill_is_rounded_away_from_the_market(
+    side: PositionSide, at: str, level: str
+) -> None:
+    given(entered(at, side)).then_among(like(SlippageExceeded, level=level))
+
+
+def test_a_bad_fill_of_what_is_closing_by_limits_asks_for_no_second_close() -> None:
+    story = given(wish(key_level="101.50"), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, leave())
+    story.when(fill(Role.ENTRY, 10, at="101.40")).then_among(like(SlippageExceeded)).then_none(CloseRequested)
+
+
+def test_the_price_of_what_is_sold_may_turn_out_bad_without_moving_any_stop() -> None:
+    story = given(wish(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, quote("98.99", "99.01"))
+    story.given(fill(Role.STOP, at="99"))
+    assert story.pipeline.open_trades, "the rest of the entry is still leaving"
+    story.when(repriced("101.40", 40)).then_none(SlippageExceeded)

@@ -1,14 +1,18 @@
 """A stop that was elected and does not fill, or fills in part."""
 
+from decimal import Decimal
+
 import pytest
 
+from oms.events.base import Event
+from oms.events.broker import ExecutionBusted
 from oms.events.decisions import CancelRequested, CloseRequested, ReplaceRequested
 from oms.events.operator import Act
 from oms.policies.stop_fallback import levels
 from oms.values import OrderType, PositionSide, Role
 from tests.answers import ack, cancelled, confirmed, fill, in_position, triggered
-from tests.builders import act, entry, halt, leave, settings
-from tests.given import again, given, like, wait
+from tests.builders import CLOSE, MINUTE, NAME, act, entry, halt, leave, settings
+from tests.given import Story, again, given, like, until, wait
 
 
 @pytest.mark.req("OD-022", "OD-030", "OD-025")
@@ -80,3 +84,27 @@ def test_levels_are_those_of_stop_limits_alone() -> None:
     assert levels(given(in_position()).pipeline) == [(PositionSide.LONG, 99)]
     market = settings(stop__type="stop_market")
     assert levels(given(in_position(), settings=market).pipeline) == []
+
+
+def test_the_fallback_goes_to_market_whatever_closes_by_limits() -> None:
+    """A forced close by limits has the lower number."""
+    story = given(in_position(), until(CLOSE - 15 * MINUTE), triggered)
+    story.when(wait(5)).then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True))
+
+
+def test_an_elected_stop_of_what_is_sold_needs_no_fallback() -> None:
+    story = given(in_position(entry(1)), triggered, fill(Role.TARGET, nth=0))
+    assert story.pipeline.open_trades, "the cancel of the stop is not answered"
+    story.when(wait(6)).then_none(CloseRequested)
+
+
+def test_a_fill_that_never_was_is_no_evidence() -> None:
+    def busted_before(story: Story) -> Event:
+        stop = story.order(Role.STOP)
+        return ExecutionBusted(
+            instrument=NAME, client_order_id=stop.wire_id, execution="X", revision=1, cumulative=Decimal(0)
+        )
+
+    story = given(in_position(), busted_before).when(fill(Role.STOP, 10, at="99"))
+    (close,) = [one for one in story.told if isinstance(one, CloseRequested)]
+    assert close.evidence == (story.order(Role.STOP).executions[-1].seq,)

@@ -194,6 +194,15 @@ def test_shorts_take_profit_below() -> None:
     assert story.order(Role.TARGET).side is Side.BUY
 
 
+@pytest.mark.parametrize(("stop", "placed"), [("150.00", 1), ("149.99", 2)])
+def test_a_short_has_no_target_at_a_price_of_nothing(stop: str, placed: int) -> None:
+    """Two R below the entry lie at 0, and a cent above it."""
+    story = given(
+        entry(side=PositionSide.SHORT, zone_max="99.90", stop=stop), ack(Role.ENTRY), fill(Role.ENTRY)
+    )
+    assert len(story.trade.targets) == placed
+
+
 def test_gives_up_the_second_target_of_a_tranche() -> None:
     # The first was unknown to the broker, so it was sent again; then the first appeared after all.
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.TARGET, nth=0), wait(1))

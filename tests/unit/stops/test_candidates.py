@@ -92,6 +92,21 @@ def test_without_an_atr_a_critical_report_takes_the_planned_risk() -> None:
     assert of("monitor", story, mfe=Decimal("101.50")) == Decimal("100.50")
 
 
+def test_an_atr_of_nothing_is_none() -> None:
+    story = given(in_position(), monitor(Severity.CRITICAL))
+    lots = (replace(story.trade.lots[0], atr=Decimal(0)),)
+    assert of("monitor", story, mfe=Decimal("101.50"), lots=lots) == Decimal("100.50")
+
+
+def test_a_quote_of_just_the_age_that_counts_is_part_of_the_mark() -> None:
+    for ms, expected in ((0, "101.60"), (1, "101.10")):
+        story = given(
+            in_position(), quote("102", "102.02"), silent, wait(3, ms=ms), monitor(Severity.CRITICAL)
+        )
+        trade = replace(with_atr(story), mfe=Decimal("101.50"))
+        assert CANDIDATES["monitor"](story.view, trade) == Decimal(expected)
+
+
 @pytest.mark.req("OD-079")
 def test_a_stale_or_crossed_quote_is_no_part_of_the_mark() -> None:
     for unusable in (silent, quote("103", "102")):
