@@ -9,6 +9,7 @@ from oms.events.broker import (
     CancelCause,
     CancelRejected,
     ExecutionBusted,
+    ExecutionCorrected,
     Fee,
     FeeReported,
     OrderAccepted,
@@ -87,7 +88,47 @@ def bust(role: Role, nth: int = -1) -> Input:
         order = story.order(role, nth)
         last = order.executions[-1]
         return ExecutionBusted(
-            **_names(order), execution=last.root, revision=1, cumulative=order.filled - last.quantity
+            **_names(order),
+            execution=last.root,
+            revision=last.revision + 1,
+            cumulative=order.filled - last.quantity,
+        )
+
+    return answer
+
+
+def told_again(role: Role, nth: int = -1) -> Input:
+    """The newest execution of the order is reported once more."""
+
+    def answer(story: Story) -> Event:
+        order = story.order(role, nth)
+        last = order.executions[-1]
+        return OrderFilled(
+            **_names(order),
+            execution=last.root,
+            side=order.side,
+            quantity=last.quantity,
+            price=last.price,
+            cumulative=order.filled,
+            leaves=order.leaves,
+        )
+
+    return answer
+
+
+def corrected(role: Role, quantity: Number, price: Number) -> Input:
+    """The newest execution of the newest order of a role is restated."""
+
+    def answer(story: Story) -> Event:
+        order = story.order(role)
+        last = order.executions[-1]
+        return ExecutionCorrected(
+            **_names(order),
+            execution=last.root,
+            revision=last.revision + 1,
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+            cumulative=order.filled - last.quantity + Decimal(quantity),
         )
 
     return answer

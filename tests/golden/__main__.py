@@ -6,8 +6,7 @@ from pathlib import Path
 
 from oms.values import CONTEXT
 from replay.export import export
-from tests.given import given
-from tests.golden.test_golden import INPUTS, read
+from tests.golden.test_golden import INPUTS, begun, read
 from tests.unit.replay.stories import log_of
 
 
@@ -15,7 +14,7 @@ def main(words: list[str]) -> int:
     """Play the inputs of the file; what it expects of them is the business of its test."""
     session, target = map(Path, words)
     with localcontext(CONTEXT):
-        story = given()
+        story = begun(session)
         for number, text, _expected in read(session):
             name, *args = text.split()
             try:

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from oms.events.base import Event
+from oms.events.broker import CapabilitiesDeclared
+from oms.events.market import BarClosed
 from oms.events.operator import Act
+from oms.events.strategy import ExhaustionReported
 from oms.values import MILLISECOND, PositionSide, Role
 from tests import answers
 from tests import given as words
-from tests.builders import CLOSE, act, add, entry, halt, leave, resume
-from tests.given import Input, Story, given, text_of
+from tests.builders import CLOSE, MINUTE, NAME, OPEN, STRATEGY, act, add, entry, halt, leave, resume, settings
+from tests.given import Input, Story, text_of
 
 FILES = sorted(Path(__file__).parent.glob("*.txt"))
 Words = list[str]
@@ -43,6 +46,20 @@ def answer(make: Callable[..., Input]) -> Callable[[Words], Input]:
         return make(Role[args[0].upper()], nth)
 
     return read
+
+
+def exhaustion() -> Event:
+    """The strategy reports that the move is exhausted."""
+    return ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
+
+
+def traded(volume: str) -> Input:
+    """A minute ends in which so much was traded, at 100."""
+    price = Decimal(100)
+    return lambda story: BarClosed(
+        instrument=NAME, open_at=story.now - MINUTE, end_at=story.now, open=price, high=price, low=price,
+        close=price, volume=Decimal(volume),
+    )  # fmt: skip
 
 
 def filled(args: Words) -> Input:
@@ -76,11 +93,39 @@ INPUTS: dict[str, Callable[[Words], Input]] = {
     "refused": answer(answers.refused),
     "triggered": lambda _: answers.triggered,
     "confirmed": lambda _: answers.confirmed,
+    "bust": answer(answers.bust),
+    "again": answer(answers.told_again),
+    "corrected": lambda args: answers.corrected(Role[args[0].upper()], args[1], args[2]),
+    "exhaustion": lambda _: exhaustion(),
+    "traded": lambda args: traded(args[0]),
 }
+
+BEFORE = ("setting", "broker", "before_open")
+"""Words of the lines a session may begin with: what is not as by default."""
+
+
+def begun(path: Path) -> Story:
+    """The story of a file before its first input: with its settings, its broker, and from its time on."""
+    can = {name: value == "yes" for name, value in _said(path, "broker")}
+    early = sum(int(minutes) for (minutes,) in _said(path, "before_open"))
+    return Story(settings(**changes(path)), CapabilitiesDeclared(**can), OPEN - early * MINUTE)
+
+
+def changes(path: Path) -> dict[str, str]:
+    """The settings of a session that are not the defaults."""
+    return {name.replace(".", "__"): value for name, value in _said(path, "setting")}
+
+
+def _said(path: Path, word: str) -> list[Words]:
+    return [text.split()[1:] for _, text, _ in _lines(path) if text.split()[0] == word]
 
 
 def read(path: Path) -> list[tuple[int, str, list[str]]]:
     """(line number, input, expected decisions) of a file."""
+    return [line for line in _lines(path) if not line[1].startswith(BEFORE)]
+
+
+def _lines(path: Path) -> list[tuple[int, str, list[str]]]:
     told: list[tuple[int, str, list[str]]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.split("#")[0].strip()
@@ -124,10 +169,10 @@ def play(story: Story, number: int, text: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_golden_session(path: Path) -> None:
-    story = given()
+    story = begun(path)
     for number, text, expected in read(path):
         play(story, number, text, expected)
 
 
 def test_there_are_golden_sessions() -> None:
-    assert len(FILES) >= 6
+    assert len(FILES) >= 18

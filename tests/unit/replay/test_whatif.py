@@ -18,7 +18,7 @@ from tests.answers import ack, fill, replaced
 from tests.builders import DAY, entry, settings
 from tests.checkout import ROOT
 from tests.given import Story, given, quote, wait
-from tests.golden.test_golden import FILES, INPUTS, read
+from tests.golden.test_golden import FILES, INPUTS, begun, changes, read
 from tests.unit.replay.days import ACCOUNT, ladder_day
 from tests.unit.replay.stories import log_of
 
@@ -124,12 +124,12 @@ def test_tells_a_log_that_this_program_would_have_decided_otherwise() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_golden_session_can_be_asked(path: Path) -> None:
-    story = given()
+    story, chosen = begun(path), changes(path)
     for _, text, _expected in read(path):
         name, *args = text.split()
         story.take(INPUTS[name](args))
-    assert compared(story, settings()).parting is None
-    parting = compared(story, settings(entry__valid_for_ms=1000)).parting
+    assert compared(story, settings(**chosen)).parting is None
+    parting = compared(story, settings(**chosen, entry__valid_for_ms=1000)).parting
     assert parting is not None
     assert [one.name for one in parting.read] == ["entry.valid_for_ms"]
 
