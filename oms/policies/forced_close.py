@@ -66,7 +66,9 @@ def next_due(view: View) -> Iterator[Micros]:
 def _left(view: View, trade: Trade) -> Decimal:
     """What is still open. While executions are unseen nobody knows it better than the trade itself: no false peace."""
     in_doubt = any(order.missing for order in view.orders(trade.order_ids))
-    return trade.held if trade.held < ZERO or in_doubt else view.pipeline.sellable(trade)
+    if in_doubt:
+        return trade.held
+    return -view.pipeline.exposed(trade) if trade.held < ZERO else view.pipeline.sellable(trade)
 
 
 def _stuck(view: View, trade: Trade, left: Decimal) -> Iterator[Event]:

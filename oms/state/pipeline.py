@@ -133,8 +133,14 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
         return max(ZERO, left - unseen)
 
     def exposed(self, trade: Trade) -> Decimal:
-        """What of the trade needs protection: what may be closed, or what was oversold. Never negative."""
-        return -trade.held if trade.held < ZERO else self.sellable(trade)
+        """What of the trade needs protection: what may be closed, or what was oversold. Never negative.
+
+        Where others have bought what was oversold the account is not short of it, and buying it would be a new risk.
+        """
+        if trade.held >= ZERO:
+            return self.sellable(trade)
+        others = (self.external + self.adjusted) * SIGN_OF[trade.side]
+        return max(ZERO, min(-trade.held, -trade.held - others))
 
     def find(self, *ids: str | None) -> Order | None:
         """The order behind any id the broker uses for it."""

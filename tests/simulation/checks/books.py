@@ -119,8 +119,8 @@ def flat_after_the_close(scene: Scene) -> Iterator[str]:
     told = scene.memory.get("emergency", False)
     for pipeline, trade in scene.held():
         there = scene.world.oracle.floor.held(pipeline.name) * SIGN_OF[trade.side]
-        # Of a trade that others have sold the account holds nothing; what was oversold is held the other way.
-        left = min(trade.held, max(there, ZERO)) if trade.held > ZERO else trade.held
+        # Of a trade that others have sold the account holds nothing, and of one oversold it may lack nothing.
+        left = min(trade.held, max(there, ZERO)) if trade.held > ZERO else max(trade.held, min(there, ZERO))
         if left != ZERO and not told and "cannot_liquidate" not in trade.alerts:
             yield f"trade {trade.trade_no} holds {left} after the close and no emergency was declared"
 

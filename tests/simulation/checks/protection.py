@@ -19,15 +19,15 @@ def _working_stops(pipeline: Pipeline, trade: Trade) -> list[Order]:
 
 def _exposed(pipeline: Pipeline, trade: Trade) -> Decimal:
     """What of the trade is at risk, computed apart from the product: what the account has of it on its side, less
-    what the broker counts for its ended exits; or what was oversold. What it counts for entries is there, seen or not,
-    and others take that first."""
-    if trade.held < ZERO:
-        return -trade.held
+    what the broker counts for its ended exits; or what was oversold, and others have not bought. What it counts for
+    entries is there, seen or not, and others take that first."""
     exits = [pipeline.orders[one] for one in (*trade.stops, *trade.targets, *trade.exits)]
     unseen = sum((max(one.total - one.filled, ZERO) for one in exits if not one.is_live), ZERO)
     others = pipeline.external + pipeline.adjusted
     if trade.side is PositionSide.SHORT:
         others = -others
+    if trade.held < ZERO:
+        return max(ZERO, -trade.held - max(others, ZERO))
     entries = [pipeline.orders[one] for other in pipeline.open() for one in other.entries]
     entered = sum((max(one.total - one.filled, ZERO) for one in entries), ZERO)
     return max(ZERO, trade.held - unseen + min(others + entered, ZERO))

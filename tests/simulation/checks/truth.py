@@ -63,9 +63,10 @@ def _covers(pipeline: Pipeline, order: Order) -> bool:
 
 @check("I26", QUIET)
 def oversell_is_repaired(scene: Scene) -> Iterator[str]:
-    """A trade that was sold beyond what it held is bought back at once."""
+    """A trade that was sold beyond what it held is bought back at once, if that left the account short."""
     for pipeline, trade in scene.held():
-        wrong = trade.held < ZERO and _is_free(scene, pipeline.name)
+        there = scene.world.oracle.floor.held(pipeline.name) * SIGN_OF[trade.side]
+        wrong = trade.held < ZERO and there < ZERO and _is_free(scene, pipeline.name)
         late = _since(scene, "I26", f"{trade.trade_no}", wrong=wrong)
         if wrong and trade.close is None:
             yield f"trade {trade.trade_no} is oversold by {-trade.held} and no repair was asked for"

@@ -18,9 +18,9 @@ from oms.events.decisions import Alerted, CancelRequested, GuardDisarmed, OrderP
 from oms.events.operator import Act
 from oms.state.protection import Protection
 from oms.values import PositionSide, Role, Side
-from tests.answers import ack, confirmed, fill, in_position
-from tests.builders import NAME, act, entry
-from tests.given import Input, Story, again, given, like, until
+from tests.answers import ack, confirmed, fill, in_position, replaced
+from tests.builders import CLOSE, NAME, act, entry, leave
+from tests.given import Input, Story, again, given, like, until, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
 
@@ -172,3 +172,28 @@ def test_the_fills_of_the_gone_stop_change_nothing_more() -> None:
     assert story.trade.held == 60
     assert sold_at_most(story, Role.STOP) == 60
     assert story.protection is Protection.BROKER_STOP
+
+
+@pytest.mark.parametrize(("bought", "repaired"), [(1, 29), (29, 1), (30, 0), (50, 0)])
+def test_of_what_was_oversold_only_what_leaves_the_account_short_is_bought_back(
+    bought: int, repaired: int
+) -> None:
+    """More would be a new risk, and a broker that only reduces refuses it for ever."""
+    story = given(
+        in_position(), stranger(Side.BUY, bought), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT)
+    )
+    story.when(fill(Role.TARGET, nth=0))
+    placed = [one for one in story.told if isinstance(one, OrderPlaced)]
+    assert [(one.side, one.quantity) for one in placed] == [(Side.BUY, repaired)] * bool(repaired)
+    assert story.trade.held == -30
+    if not repaired:
+        assert story.protection is Protection.FLAT
+        story.when(until(CLOSE)).then_none(OrderPlaced).then_none(Alerted, code="cannot_liquidate")
+
+
+def test_what_others_sold_beside_an_oversell_is_not_ours_to_buy_back() -> None:
+    story = given(
+        in_position(), stranger(Side.SELL, 5), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT)
+    )
+    held = story.trade.held
+    story.when(fill(Role.TARGET, nth=0)).then_among(like(OrderPlaced, side=Side.BUY, quantity=30 - held))
