@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from eventlog.log import EventLog
 from tests.simulation import plan as plans
 from tests.simulation.checks import IDS
 from tests.simulation.coverage import reachable
@@ -124,7 +125,8 @@ def play(task: Task) -> Outcome:
     plan = task.plan or plan_of(task.seed, task.days)
     begun = time.process_time()
     with ExitStack() as stack:
-        result = World(plan, _log(stack, task.log)).run()
+        world = World(plan, *_log(stack, task.log))
+        result = world.run()
     seconds = time.process_time() - begun
     return Outcome(
         seed=task.seed,
@@ -139,16 +141,17 @@ def play(task: Task) -> Outcome:
     )
 
 
-def _log(stack: ExitStack, kind: str):  # type: ignore[no-untyped-def]
-    """A new log of the kind asked for, or None for one in memory."""
+def _log(stack: ExitStack, kind: str) -> tuple[EventLog, str] | tuple[()]:
+    """A new log of the kind asked for and where to ask it in SQL; nothing for one in memory."""
     if kind != "postgres":
-        return None
+        return ()
     from eventlog.postgres import PostgresLog
     from tests import pg
 
-    log = PostgresLog(stack.enter_context(pg.database()))
+    conninfo = stack.enter_context(pg.database())
+    log = PostgresLog(conninfo)
     stack.callback(log.close)
-    return log
+    return log, conninfo
 
 
 def _violations(plan: Plan, result: Result) -> Iterator[dict[str, object]]:

@@ -147,7 +147,7 @@ class Desk:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way on the link or at the broker."""
-        return not self._heap and not self.oracle.floor.agenda and not self._held
+        return not self._heap and not self.oracle.floor.agenda and not self._held and self._swapped is None
 
     # The link
 
@@ -200,6 +200,8 @@ class Desk:
 
     def _swap(self, stamped: Stamped, due: int) -> None:
         """Let the next message pass first; without one it comes by itself."""
+        if self._swapped is not None:
+            self._deliver_at(due + 1, self._swapped)
         self._swapped = stamped
         session = self._session
         self._later(due + 250 * MS, lambda now: self._unswap(session, now))

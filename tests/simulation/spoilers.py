@@ -228,4 +228,7 @@ def stranger(scene: Scene) -> bool:
 
 
 def oversold(one: Any, scene: Scene) -> Any:
+    floor = scene.world.oracle.floor
+    if floor.held(one.instrument) > ZERO:
+        floor.ledger.trade("more than was held", one.instrument, -floor.held(one.instrument) - 1, one.ideal)
     return when(one.held > ZERO and one.close is None, replace(one, exited=one.entered + 1))

@@ -77,9 +77,15 @@ class World:
     """Plays one plan, until it ends or something is violated."""
 
     def __init__(
-        self, plan: Plan, log: EventLog | None = None, listener: Callable[[Committed], None] | None = None
+        self,
+        plan: Plan,
+        log: EventLog | None = None,
+        conninfo: str | None = None,
+        *,
+        listener: Callable[[Committed], None] | None = None,
     ) -> None:
         self.plan = plan
+        self.conninfo = conninfo
         self.store = log if log is not None else MemoryLog()
         self.listener = listener
         self.log = FaultyLog(self.store, plan.faults, lambda: self.clock)

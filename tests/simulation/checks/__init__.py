@@ -21,6 +21,7 @@ from tests.simulation.checks import (  # noqa: F401
     money,
     orders,
     protection,
+    sql,
     truth,
 )
 from tests.simulation.checks.base import DAY, END, QUIET, STEP, TABLE, Scene
