@@ -397,3 +397,18 @@ def test_an_addition_that_was_found_is_numbered_and_has_the_stop_of_its_trade() 
     (accepted,) = [one for one in story.told if isinstance(one, EntryAccepted)]
     assert accepted.intent_id == "1+1"
     assert accepted.stop == story.pipeline.trades[1].level == 99
+
+
+def test_an_addition_has_the_stop_where_it_is_now() -> None:
+    story = given(held(), quote("101.00", "101.02"), fill(Role.TARGET, nth=0), confirmed)
+    assert story.trade.level == Decimal("100.5")
+    story.when(add(ideal="101.10", zone_max="101.20")).then_among(like(EntryAccepted, stop=Decimal("100.5")))
+
+
+@MIRROR
+def test_an_average_between_two_ticks_is_rounded_away_from_the_market(side: PositionSide) -> None:
+    chosen = settings(**{**FOUND, "runner__ema_length": 2})
+    story = given(held(side), wait(60), settings=chosen).given(bar("99.90", "100.10", "100.00"))
+    story.given(wait(60), bar("99.90", "100.10", at(side, "0.01"))).when(market(side, "0.50"))
+    (accepted,) = [one for one in story.told if isinstance(one, EntryAccepted)]
+    assert accepted.ideal == 100

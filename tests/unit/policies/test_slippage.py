@@ -318,8 +318,9 @@ def test_a_bad_fill_of_what_is_closing_by_limits_asks_for_no_second_close() -> N
     story.when(fill(Role.ENTRY, 10, at="101.40")).then_among(like(SlippageExceeded)).then_none(CloseRequested)
 
 
-def test_the_price_of_what_is_sold_may_turn_out_bad_without_moving_any_stop() -> None:
+def test_a_bad_fill_of_what_is_sold_already_moves_no_stop() -> None:
     story = given(wish(), ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, quote("98.99", "99.01"))
-    story.given(fill(Role.STOP, at="99"))
-    assert story.pipeline.open_trades, "the rest of the entry is still leaving"
-    story.when(repriced("101.40", 40)).then_none(SlippageExceeded)
+    story.given(fill(Role.STOP, at="99"), bust(Role.ENTRY))
+    assert story.trade.held == -40
+    story.when(fill(Role.ENTRY, 40, at="101.40")).then_none(SlippageExceeded)
+    assert story.trade.held == 0
