@@ -1,8 +1,7 @@
 """The settings, section by section: name, bounds, default. `oms.config` puts them together.
 
-Durations are whole milliseconds (`_ms`), percentages are fractions (`_pct`, 0.01 is 1 %), money is Decimal
-in the account's currency. Every number has bounds, so that a slip of the keyboard is refused instead of
-traded.
+Durations are whole milliseconds (`_ms`), percentages are fractions (`_pct`, 0.01 is 1 %), money is Decimal in the
+account's currency. Every number has bounds, so that a slip of the keyboard is refused instead of traded.
 """
 
 from collections.abc import Mapping
@@ -242,6 +241,7 @@ class Targets(Section):
     """Scaling out. Which ladder is fixed from intended quantity x ideal price. OD-043..054, C-12."""
 
     scale_out_profile: Literal["OFF", "CONSERVATIVE", "STANDARD", "AGGRESSIVE"] = "STANDARD"
+    conservative_share: PositiveFraction = Decimal("0.5")
     policy: Literal["LADDER", "TRAIL_ONLY"] = "LADDER"
     compact_below: Money = Decimal(5000)
     full_above: Money = Decimal(15000)

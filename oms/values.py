@@ -90,6 +90,15 @@ class Urgency(Enum):
     HIGH = "HIGH"
 
 
+class ScaleOut(Enum):
+    """How much of a position is sold in tranches on the way, from nothing to all of it; the rest runs. OD-050."""
+
+    OFF = "OFF"
+    CONSERVATIVE = "CONSERVATIVE"
+    STANDARD = "STANDARD"
+    AGGRESSIVE = "AGGRESSIVE"
+
+
 class Bias(Enum):
     """The direction a strategy leans to; NEUTRAL says nothing."""
 

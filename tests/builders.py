@@ -24,7 +24,7 @@ from oms.events.session import (
     WriterStarted,
 )
 from oms.events.strategy import AddRequested, EntryRequested, ExitRequested, MonitorReported
-from oms.values import SECOND, Micros, PositionSide, Severity
+from oms.values import SECOND, Micros, PositionSide, ScaleOut, Severity
 
 Number = str | int | Decimal
 
@@ -141,6 +141,7 @@ def entry(
     side: PositionSide = PositionSide.LONG,
     intent: str = "1",
     name: str = NAME,
+    profile: ScaleOut | None = None,
 ) -> EntryRequested:
     """By default long 100 at 100.00 with one dollar of risk: the middle size class."""
     return EntryRequested(
@@ -153,6 +154,7 @@ def entry(
         zone_max=Decimal(zone_max),
         stop=Decimal(stop),
         key_level=price(key_level),
+        scale_out_profile=profile,
     )
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from oms.events.base import Event, register
-from oms.values import Bias, PositionSide, Severity, Urgency
+from oms.values import Bias, PositionSide, ScaleOut, Severity, Urgency
 
 
 @register
@@ -18,7 +18,8 @@ class ListenerFailed(Event, frozen=True, kw_only=True):
 @register
 class EntryRequested(Event, frozen=True, kw_only=True):
     """Open a trade. `zone_max` is the worst acceptable entry price (highest for a long, lowest for a short);
-    `key_level` is a price for the key-level tranche, if the strategy knows one."""
+    `key_level` is a price for the key-level tranche, if the strategy knows one; `scale_out_profile` takes the place of
+    `targets.scale_out_profile` for this trade."""
 
     instrument: str
     strategy: str
@@ -29,6 +30,7 @@ class EntryRequested(Event, frozen=True, kw_only=True):
     zone_max: Decimal
     stop: Decimal
     key_level: Decimal | None = None
+    scale_out_profile: ScaleOut | None = None
 
 
 @register

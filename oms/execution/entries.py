@@ -8,16 +8,28 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
+from msgspec.structs import replace
+
 from oms.events.base import Event
 from oms.events.decisions import EntryAccepted, Rung
 from oms.events.strategy import EntryRequested
 from oms.execution import orders
-from oms.execution.ladder import KEY_LEVEL
+from oms.execution.ladder import KEY_LEVEL, RUNNER
 from oms.formulas.risk import size_class
 from oms.sizing import Sized, Wanted, at_risk
 from oms.state.trade import Trade, accepted
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, OrderType, PositionSide, Role, round_down_to_tick, round_up_to_tick
+from oms.values import (
+    MILLISECOND,
+    ONE,
+    ZERO,
+    OrderType,
+    PositionSide,
+    Role,
+    ScaleOut,
+    round_down_to_tick,
+    round_up_to_tick,
+)
 
 ADD: Final = "ADD_TO_POSITION"
 """Reason of the order of an add."""
@@ -62,7 +74,10 @@ def begin(
 
 
 def rungs(view: View, wish: EntryRequested, quantity: Decimal) -> tuple[Rung, ...]:
-    """The ladder of the size class; a missing key level gives its share to the next rung (architecture 6)."""
+    """The ladder of the size class under the profile of the request, else of the settings.
+
+    A missing key level gives its share to the next rung (architecture 6).
+    """
     setting = view.settings.targets
     value = quantity * wish.ideal * view.pipeline.instrument.multiplier
     ladder = getattr(setting, size_class(value, setting.compact_below, setting.full_above).value)
@@ -74,7 +89,22 @@ def rungs(view: View, wish: EntryRequested, quantity: Decimal) -> tuple[Rung, ..
             continue
         found.append(Rung(trigger=rung.trigger, pct=rung.pct + carried))
         carried = ZERO
-    return tuple(found)
+    profile = wish.scale_out_profile or ScaleOut(setting.scale_out_profile)
+    return _scaled(found, profile, setting.conservative_share)
+
+
+def _scaled(ladder: list[Rung], profile: ScaleOut, share: Decimal) -> tuple[Rung, ...]:
+    """As much for the runner as the profile leaves: all, more than its share, its share, or nothing (OD-050)."""
+    targets = [rung for rung in ladder if rung.trigger != RUNNER]
+    if profile is ScaleOut.OFF:
+        targets = []
+    elif profile is ScaleOut.CONSERVATIVE:
+        targets = [replace(rung, pct=rung.pct * share) for rung in targets]
+    rest = ONE - sum((rung.pct for rung in targets), ZERO)
+    if profile is ScaleOut.AGGRESSIVE and targets:
+        *others, last = targets
+        return (*others, replace(last, pct=last.pct + rest))
+    return (*targets, Rung(trigger=RUNNER, pct=rest)) if rest else tuple(targets)
 
 
 def inside(view: View, trade: Trade, price: Decimal) -> Decimal:

@@ -30,8 +30,7 @@ def rung_price(view: View, trade: Trade, trigger: str) -> Decimal | None:
 
 def first_target(view: View, trade: Trade) -> Decimal | None:
     """The nearest price at which the ladder sells; None where it has none, or is not used."""
-    setting = view.settings_of(trade).targets
-    if trade.trail_only or setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":
+    if trade.trail_only or view.settings_of(trade).targets.policy == "TRAIL_ONLY":
         return None
     found = [price for rung in trade.rungs if (price := rung_price(view, trade, rung.trigger)) is not None]
     return (min(found) if trade.side is PositionSide.LONG else max(found)) if found else None

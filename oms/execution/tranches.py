@@ -42,8 +42,7 @@ def is_wanted(view: View, trade: Trade) -> bool:
         return False
     if view.pipeline.sellable(trade) <= ZERO:
         return False
-    setting = view.settings_of(trade).targets
-    if setting.policy == "TRAIL_ONLY" or setting.scale_out_profile == "OFF":
+    if view.settings_of(trade).targets.policy == "TRAIL_ONLY":
         return False
     return not stop_is_out(view, trade)
 

@@ -6,7 +6,7 @@ import pytest
 
 from oms.events.decisions import CancelRequested, OrderPlaced, ReplaceRequested
 from oms.events.strategy import ExhaustionReported, TrailOnlyRequested
-from oms.values import OrderType, PositionSide, Role, Side
+from oms.values import OrderType, PositionSide, Role, ScaleOut, Side
 from tests.answers import (
     ack,
     bust,
@@ -155,6 +155,53 @@ def test_trail_only_gives_them_up() -> None:
 def test_the_profile_may_switch_them_off(change: dict[str, str]) -> None:
     story = given(entry(), ack(Role.ENTRY), settings=settings(**change))
     story.when(fill(Role.ENTRY)).then_none(OrderPlaced, role=Role.TARGET)
+
+
+@pytest.mark.req("OD-050")
+@pytest.mark.parametrize(
+    ("profile", "sold", "left"),
+    [
+        ("OFF", [], 100),
+        ("CONSERVATIVE", [15, 15, 13], 57),
+        ("STANDARD", [30, 30, 25], 15),
+        ("AGGRESSIVE", [30, 30, 40], 0),
+    ],
+)
+def test_the_profile_says_how_much_is_sold_in_tranches(profile: str, sold: list[int], left: int) -> None:
+    """As a setting, and for one trade where its request names it."""
+    by_setting = given(
+        in_position(entry(key_level="101.50")), settings=settings(targets__scale_out_profile=profile)
+    )
+    wish = entry(key_level="101.50", profile=ScaleOut(profile))
+    for other in ("OFF", "STANDARD"):
+        by_request = given(in_position(wish), settings=settings(targets__scale_out_profile=other))
+        for story in (by_setting, by_request):
+            assert [int(one) for one, _ in quantities(story)] == sold
+            assert story.trade.held - sum(sold) == left
+            assert sum(rung.pct for rung in story.trade.rungs) == 1
+
+
+@pytest.mark.req("OD-050", "OD-046")
+def test_how_much_a_conservative_profile_sells_is_a_setting() -> None:
+    some = {"targets__scale_out_profile": "CONSERVATIVE", "targets__conservative_share": "0.2"}
+    assert quantities(given(in_position(), settings=settings(**some))) == [("6", "101.00"), ("11", "102.00")]
+    all_of_it = {
+        **some,
+        "targets__conservative_share": "1",
+        "targets__standard": [{"trigger": "1R", "pct": "1"}],
+    }
+    story = given(in_position(), settings=settings(**all_of_it))
+    assert quantities(story) == [("100", "101.00")]
+    assert len(story.trade.rungs) == 1
+
+
+@pytest.mark.req("OD-050")
+def test_a_position_that_is_sold_in_tranches_as_a_whole_is_closed_by_the_last() -> None:
+    story = given(
+        in_position(), quote("101.99", "102.01"), settings=settings(targets__scale_out_profile="AGGRESSIVE")
+    )
+    story.given(fill(Role.TARGET, nth=0), confirmed, fill(Role.TARGET, nth=1), confirmed)
+    assert story.pipeline.open_trades == ()
 
 
 @pytest.mark.req("OD-049")

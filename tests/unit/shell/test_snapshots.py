@@ -26,8 +26,7 @@ from oms.shell.runner import Published, Runner
 from oms.shell.snapshots import Keeper, opened, packed, resume, taken
 from oms.state.digest import FOLD_VERSION, digest
 from oms.values import CONTEXT, plain
-from tests.given import given as a_story
-from tests.golden.test_golden import FILES, play, read
+from tests.golden.test_golden import FILES, begun, play, read
 from tests.unit.replay.days import ACCOUNT, TradingDay, busy_day, trading_day
 from tests.unit.replay.stories import log_of
 from tests.unit.shell import test_embed as e
@@ -104,7 +103,7 @@ def fresh(day: TradingDay) -> Counted:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_moment_of_a_golden_session_can_be_a_snapshot(path: Path) -> None:
-    story = a_story()
+    story = begun(path)
     for number, text, expected in read(path):
         play(story, number, text, expected)
     log = log_of(story)
