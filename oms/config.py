@@ -45,12 +45,17 @@ OFF: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "degradation.fill_rate_action": "halve",
         "depth.use": "off",
+        "targets.conservative_share": "1",
+        "protection.books_every_ms": 0,
         **{f"pre_market.{name}": value for name, value in entries.PreMarket(mode="off")},
         **{f"add_on.{name}": value for name, value in entries.AddOn(condition="off")},
         **{f"monitor.{name}": value for name, value in sections.Monitor(on_critical="off")},
     }
 )
 """Dotted setting -> what a logged configuration that lacks it means: off. One row per setting added later."""
+
+RETIRED: Final = (("account", "day_rolls_at"),)
+"""Settings that nothing has ever read: a logged configuration may name them."""
 
 
 class Settings(sections.Section):
@@ -87,6 +92,15 @@ class Settings(sections.Section):
         allowed = MarketReason.TAKE_PROFIT_TRIGGER in self.market_orders.allowed_reasons
         if allowed and not self.profile.startswith("chimera"):
             raise ValueError("market_orders.allowed_reasons: TAKE_PROFIT_TRIGGER needs a chimera profile")
+        return self
+
+    @model_validator(mode="after")
+    def _goes_to_market_only_where_the_list_allows(self) -> Self:
+        allowed = MarketReason.EXIT_EXHAUSTED in self.market_orders.allowed_reasons
+        if self.exit.on_exhausted == "market" and not allowed:
+            raise ValueError(
+                "exit.on_exhausted: market needs EXIT_EXHAUSTED in market_orders.allowed_reasons"
+            )
         return self
 
     def body(self) -> dict[str, Any]:
@@ -248,6 +262,9 @@ def _logged_tree(text: str) -> dict[str, Any]:
         raise ConfigError("OMS-C020", "The logged configuration is not readable", why=str(error)) from None
     if not isinstance(tree, dict):
         raise ConfigError("OMS-C020", "The logged configuration is not readable", why="an object is needed")
+    for section, name in RETIRED:
+        if isinstance(tree.get(section), dict):
+            tree[section].pop(name, None)
     return tree
 
 

@@ -115,6 +115,7 @@ Reason = Literal[
     "PROTECTION_LOST",
     "OVERSELL_REPAIR",
     "TAKE_PROFIT_TRIGGER",
+    "EXIT_EXHAUSTED",
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Versions = Annotated[dict[Name, Annotated[int, Field(ge=1, le=999)]], AfterValidator(_fixed)]
@@ -131,7 +132,6 @@ class Account(Section):
 
     currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,10}$")] = "USD"
     day_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"
-    day_rolls_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
     day_capital: Money = Decimal(100000)
 
 
@@ -314,7 +314,7 @@ class Halt(Section):
 class MarketOrders(Section):
     """The closed list of reasons that permit a market order. OD-023..029."""
 
-    allowed_reasons: Annotated[tuple[Reason, ...], BeforeValidator(_listed), Field(max_length=10)] = (
+    allowed_reasons: Annotated[tuple[Reason, ...], BeforeValidator(_listed), Field(max_length=11)] = (
         DEFAULT_REASONS
     )
 

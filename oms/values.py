@@ -137,6 +137,7 @@ class MarketReason:
     PROTECTION_LOST: Final = "PROTECTION_LOST"
     OVERSELL_REPAIR: Final = "OVERSELL_REPAIR"
     TAKE_PROFIT_TRIGGER: Final = "TAKE_PROFIT_TRIGGER"
+    EXIT_EXHAUSTED: Final = "EXIT_EXHAUSTED"
 
 
 BUY_OF: Final = {PositionSide.LONG: Side.BUY, PositionSide.SHORT: Side.SELL}

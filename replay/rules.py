@@ -29,7 +29,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "market_data.stale_quote_ms",
     ),
     "stop_fallback": ("stop.fallback_ms",),
-    "strategy_exit": (),
+    "strategy_exit": ("exit.on_exhausted",),
     "exit": (
         "exit.reprice_interval_ms",
         "exit.max_cycles",
@@ -132,6 +132,7 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
     "PROTECTION_LOST": RULES["protection"],
     "OVERSELL_REPAIR": (),
     "TAKE_PROFIT_TRIGGER": ("market_orders.allowed_reasons",),
+    "EXIT_EXHAUSTED": ("exit.on_exhausted", "exit.max_cycles", "exit.reprice_interval_ms"),
 }
 """Reason of a close or market order -> dotted settings."""
 

@@ -11,15 +11,14 @@ from typing import Final
 
 from oms.events.base import Event
 from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
-from oms.execution import orders, repricing, retries
+from oms.execution import exits, orders, retries
 from oms.execution.market_orders import exit_at_market, terms, turn_to_market
 from oms.state.calm import CHANGED
 from oms.state.order import Order
-from oms.state.trade import PLANNED, Close, Trade
+from oms.state.trade import Close, Trade
 from oms.state.venue import blockers, is_blocked, is_taken_over, unanswered_at
 from oms.state.view import View
 from oms.values import (
-    MILLISECOND,
     ZERO,
     Micros,
     OrderType,
@@ -61,7 +60,7 @@ def next_due(view: View) -> Iterator[Micros]:
 
 
 def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator[Event]:
-    order = _kept(trade, live)
+    order = exits.working(trade, live)
     # One that sells what is not held any more, or that was believed lost and came back, would sell it twice.
     surplus = [one for one in live if one is not order]
     yield from retries.cancels(view, trade, surplus, policy=NAME, reason="not the exit")
@@ -78,11 +77,6 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
         yield from _send(view, trade, close)
     elif not stop.is_pending:
         yield from _take_over(view, trade, close, stop)
-
-
-def _kept(trade: Trade, live: list[Order]) -> Order | None:
-    side = orders.exit_side(trade)
-    return next((order for order in reversed(live) if order.side is side), None)
 
 
 def _targets_leave_at(view: View, trade: Trade) -> Micros:
@@ -162,7 +156,9 @@ def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Even
         yield from _press(view, trade, close, order, quantity)
     elif quantity != order.quantity:
         yield orders.change(order, quantity, price_limit=order.price_limit, policy=NAME, reason=close.reason)
-    elif view.now >= _reprice_at(view, trade, close, order) and not _is_exhausted(view, trade, close):
+    elif view.now >= exits.reprice_at(view, trade, close, order) and not exits.is_exhausted(
+        view, trade, close
+    ):
         price = near_price(view, order.side)
         if price is None or price == order.price_limit:
             yield _skipped(trade, order, "no usable quote" if price is None else "price unchanged")
@@ -175,7 +171,7 @@ def _press(view: View, trade: Trade, close: Close, order: Order, quantity: Decim
     order_type, limit = terms(view, trade, reason=close.reason, evidence=close.evidence)
     escalated = max(order.placed_at, order.requested_at) < close.at
     if order_type is not OrderType.MARKET and not escalated:
-        if view.now < _reprice_at(view, trade, close, order):
+        if view.now < exits.reprice_at(view, trade, close, order):
             return
         if limit == order.price_limit and quantity == order.quantity:
             yield _skipped(trade, order, "price unchanged")
@@ -193,23 +189,6 @@ def near_price(view: View, side: Side) -> Decimal | None:
     return round_down_to_tick(price, view.tick) if side is Side.SELL else round_up_to_tick(price, view.tick)
 
 
-def _interval(view: View, trade: Trade, close: Close) -> Micros:
-    setting = view.settings_of(trade).exit
-    if close.is_planned:
-        return repricing.interval(view, setting.reprice_interval_ms)
-    return (setting.collar_reprice_ms if close.market else setting.reprice_interval_ms) * MILLISECOND
-
-
-def _reprice_at(view: View, trade: Trade, close: Close, order: Order) -> Micros:
-    return max(order.placed_at, order.requested_at) + _interval(view, trade, close)
-
-
-def _is_exhausted(view: View, trade: Trade, close: Close) -> bool:
-    """A forced close reprices until it is done; a planned exit only while its cycles last."""
-    cycles = repricing.cycles(view, view.settings_of(trade).exit.max_cycles)
-    return close.priority >= PLANNED and view.now >= close.at + (cycles + 1) * _interval(view, trade, close)
-
-
 def _retry_at(view: View, trade: Trade) -> Micros:
     failed = retries.failures(view, trade.exits)
     return (failed[0].ended_at or 0) + retries.pause(view, trade, len(failed)) if failed else 0
@@ -224,7 +203,7 @@ def _tried_at(view: View, trade: Trade, close: Close) -> Micros | None:
 def _may_try(view: View, trade: Trade, close: Close) -> bool:
     """Without a usable quote a planned exit looks again once per interval, not at whatever happens next."""
     tried = _tried_at(view, trade, close)
-    return tried is None or view.now >= tried + _interval(view, trade, close)
+    return tried is None or view.now >= tried + exits.interval(view, trade, close)
 
 
 def _tried(view: View, trade: Trade) -> PolicyNoted:
@@ -257,13 +236,13 @@ def _alert(trade: Trade, severity: Severity, code: str, text: str) -> Alerted:
 
 
 def _dues(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator[Micros]:
-    order = _kept(trade, live)
+    order = exits.working(trade, live)
     yield from retries.cancel_dues(view, trade, [one for one in live if one is not order])
     if order is not None:
         if order.refusals:
             yield from retries.cancel_dues(view, trade, [order])
         elif not order.is_pending and order.order_type is not OrderType.MARKET:
-            yield _reprice_at(view, trade, close, order)
+            yield exits.reprice_at(view, trade, close, order)
         return
     yield _targets_leave_at(view, trade)
     for one in blockers(view, orders.exit_side(trade)):
@@ -275,4 +254,4 @@ def _dues(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator
         yield from retries.cancel_dues(view, trade, [stop])
     tried = _tried_at(view, trade, close)
     if tried is not None:
-        yield tried + _interval(view, trade, close)
+        yield tried + exits.interval(view, trade, close)

@@ -1,4 +1,5 @@
-"""A strategy's planned exit: limit orders only. OD-018, OD-029."""
+"""A strategy's planned exit: limit orders only, and after the last of them a market order where the profile says so.
+OD-018, OD-029, C-18."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,9 +8,10 @@ from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import CloseRequested, IntentRefused
 from oms.events.strategy import ExitRequested
-from oms.state.trade import Trade
+from oms.execution import exits
+from oms.state.trade import Close, Trade
 from oms.state.view import View
-from oms.values import ZERO
+from oms.values import ZERO, MarketReason
 
 NAME: Final = "strategy_exit"
 VERSION: Final = 1
@@ -18,10 +20,16 @@ SCOPE: Final = "pipeline"
 
 
 def decide(view: View) -> Iterator[Event]:
-    """Answer an exit request with a close of the named trade, or of every open trade of the strategy."""
-    wish = view.wish
-    if not isinstance(wish, ExitRequested):
-        return
+    """Answer an exit request with a close of the named trade, or of every open trade of the strategy; and give up
+    working a planned exit by limits."""
+    if isinstance(view.wish, ExitRequested):
+        yield from _answer(view, view.wish)
+    for trade in view.pipeline.open():
+        if trade.close is not None and trade.close.is_planned and not view.market.is_halted:
+            yield from _exhausted(view, trade, trade.close)
+
+
+def _answer(view: View, wish: ExitRequested) -> Iterator[Event]:
     found = [trade for trade in view.pipeline.open() if _is_meant(view, trade, wish)]
     wanted = [trade for trade in found if wants_close(trade, PRIORITY, market=False)]
     for trade in wanted:
@@ -38,6 +46,22 @@ def decide(view: View) -> Iterator[Event]:
         yield _refused(wish, "nothing_open", "the strategy holds no open trade that this request could close")
     elif not wanted:
         yield _refused(wish, "already_closing", "everything that this request could close is being closed")
+
+
+def _exhausted(view: View, trade: Trade, close: Close) -> Iterator[Event]:
+    order = exits.working(trade, view.live(trade.exits))
+    if order is None or order.is_pending or view.settings_of(trade).exit.on_exhausted != "market":
+        return
+    if view.now >= exits.reprice_at(view, trade, close, order) and exits.is_exhausted(view, trade, close):
+        yield CloseRequested(
+            instrument=trade.instrument,
+            trade_no=trade.trade_no,
+            reason=MarketReason.EXIT_EXHAUSTED,
+            priority=PRIORITY,
+            market=True,
+            evidence=(close.seq,),
+            policy=NAME,
+        )
 
 
 def _is_meant(view: View, trade: Trade, wish: ExitRequested) -> bool:

@@ -1,6 +1,7 @@
 """Settings: defaults, bounds, order of sources, and the form that enters the log."""
 
 import copy
+import json
 import pickle
 from decimal import Decimal
 from typing import Any
@@ -149,7 +150,7 @@ def test_names_every_problem_at_once() -> None:
         {"market_orders": {"allowed_reasons": ["KILL_SWITCH", "KILL_SWITCH"]}},
         {"market_orders": {"allowed_reasons": ["BECAUSE"]}},
         {"account": {"day_zone": "Mars/Olympus"}},
-        {"account": {"day_rolls_at": "24:00"}},
+        {"account": {"day_rolls_at": "00:00"}},
         {"profile": "no_such_profile"},
         {"risk": {"allow_short": "yes"}},
         {"entry": {"max_cycles": True}},
@@ -200,6 +201,26 @@ def test_settings_can_be_copied_and_sent_to_another_process() -> None:
     settings = load_settings(arguments={"entry.max_cycles": 2}).settings
     assert pickle.loads(pickle.dumps(settings)) == settings
     assert copy.deepcopy(settings) == settings
+
+
+def test_an_exit_goes_to_market_only_where_the_list_allows() -> None:
+    problem = refused(arguments={"exit.on_exhausted": "market"})
+    assert problem.what.endswith("exit.on_exhausted")
+    allowed = {"allowed_reasons": ["EXIT_EXHAUSTED"]}
+    Settings.model_validate({"exit": {"on_exhausted": "market"}, "market_orders": allowed})
+
+
+def test_a_log_may_name_a_setting_that_nothing_has_read() -> None:
+    body = Settings().body()
+    text = json.dumps({**body, "account": {**body["account"], "day_rolls_at": "00:00"}})
+    assert Settings.from_log(text) == Settings()
+
+
+def test_a_log_from_before_a_setting_does_as_it_did() -> None:
+    body = Settings().body()
+    del body["targets"]["conservative_share"], body["protection"]["books_every_ms"]
+    found = Settings.from_log(json.dumps(body))
+    assert (found.targets.conservative_share, found.protection.books_every_ms) == (1, 0)
 
 
 def test_a_log_that_lacks_a_setting_means_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """The exit: one at a time, over the stop, planned ones by limits, emergencies at market."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from oms.config_sections import DEFAULT_REASONS
 from oms.events.broker import CancelCause, CapabilitiesDeclared, RejectCode
 from oms.events.decisions import (
     Alerted,
@@ -70,6 +72,29 @@ def test_a_planned_exit_is_repriced_three_times_and_then_keeps_working() -> None
         story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit=price))
         story.given(replaced(Role.EXIT))
     story.given(quote("99.60", "100")).when(wait(60)).then()
+
+
+TO_MARKET: dict[str, Any] = {
+    "exit__on_exhausted": "market",
+    "market_orders__allowed_reasons": [*DEFAULT_REASONS, "EXIT_EXHAUSTED"],
+}
+
+
+@pytest.mark.req("OD-018", "C-18")
+def test_a_planned_exit_goes_to_market_after_its_last_cycle_where_the_profile_says_so() -> None:
+    story = given(in_position(), leave(), targets_gone, replaced(Role.STOP), settings=settings(**TO_MARKET))
+    for _ in range(3):
+        story.when(wait(5)).then(like(RepriceSkipped))
+    asked = story.trade.close
+    assert asked is not None
+    story.when(wait(4, ms=999)).then()
+    story.when(wait(0, ms=1)).then_among(
+        like(CloseRequested, reason="EXIT_EXHAUSTED", market=True, evidence=(asked.seq,)),
+        like(ReplaceRequested, policy="exit", order_type=OrderType.MARKET, reason="EXIT_EXHAUSTED"),
+    )
+    assert again(story) == []
+    story.given(replaced(Role.EXIT)).when(fill(Role.EXIT, at="99.9"))
+    assert story.pipeline.open_trades == ()
 
 
 def test_an_unchanged_price_sends_nothing() -> None:
