@@ -51,6 +51,7 @@ _HELPERS: dict[str, tuple[str, ...]] = {
     "oms/execution/repricing.py": ("policies/test_degradation.py",),
     "oms/policies/__init__.py": ("test_step.py", "policies/test_entry.py"),
     "oms/execution/ladder.py": ("policies/test_targets.py", "policies/test_entry.py"),
+    "oms/execution/exits.py": ("policies/test_exit.py", "policies/test_forced_close.py"),
     "oms/execution/entries.py": ("policies/test_entry.py", "policies/test_add_on.py"),
     "oms/policies/entry.py": (
         "policies/test_entry.py",

@@ -21,12 +21,12 @@ from oms.events.decisions import (
 )
 from oms.events.operator import Act, OperatorCommanded
 from oms.events.session import DayRolled
-from oms.policies.kill_switch import SECOND_PERSON
+from oms.policies.kill_switch import SECOND_PERSON, next_due
 from oms.shell.gate import RATE
 from oms.state.reports import REPEATED
-from oms.values import OrderType, Role
-from tests.answers import ack, cancelled, fill, in_position
-from tests.builders import DAY, NAME, act, entry, halt
+from oms.values import MILLISECOND, OrderType, Role
+from tests.answers import ack, cancelled, fill, in_position, refused
+from tests.builders import DAY, MINUTE, NAME, act, entry, halt
 from tests.given import Story, again, given, like, quote, wait
 from tests.unit.policies.test_exit import targets_gone
 
@@ -162,6 +162,23 @@ def test_the_first_person_may_ask_anew_when_nobody_came() -> None:
     story = given(by("alice", Act.KILL, 4))
     story.now += SECOND_PERSON + 1
     story.when(by("alice", Act.KILL, 4)).then(like(SecondPersonAwaited, principal="alice"))
+
+
+def test_the_first_person_is_waited_for_a_quarter_of_an_hour_and_told_once() -> None:
+    story = given(by("alice", Act.KILL, 4))
+    awaited = story.book.account.awaited
+    assert awaited is not None
+    assert awaited.until == story.now + 15 * MINUTE
+    story.now = awaited.until
+    story.when(by("alice", Act.KILL, 4)).then()
+
+
+def test_a_stop_that_would_not_go_in_the_last_level_has_its_time_to_be_told_again() -> None:
+    story = given(in_position(), by("alice", Act.KILL, 4), by("bob", Act.KILL, 4), refused(Role.STOP))
+    story.given(refused(Role.STOP))
+    again_at = story.order(Role.STOP).requested_at + 250 * MILLISECOND
+    assert again_at in list(next_due(story.view))
+    assert list(next_due(given(in_position(), by("alice", Act.KILL, 3)).view)) == []
 
 
 def test_another_act_is_no_second_to_the_first() -> None:
