@@ -47,3 +47,19 @@ class DatabaseNewer(LogError):
 
 class StartFailed(LogError):
     """The embedded database server did not start."""
+
+
+class Archived(LogError):
+    """The rows that were asked for left the database, and nobody said where their archive is."""
+
+
+class ArchiveBroken(LogError):
+    """A file of the archive is not what was written, or one is missing."""
+
+
+class ExtraMissing(LogError):
+    """The packages that read and write the archive are not installed."""
+
+
+class NotDetached(LogError):
+    """The month was not detached; the log is as it was."""

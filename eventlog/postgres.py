@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from hashlib import sha256
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -15,9 +16,10 @@ from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 from eventlog import failpoints, lease, privileges, queries, reading, waiting
 from eventlog.batch import Batch, prepare, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
-from eventlog.errors import DatabaseAway, Fenced, UnknownAccount
+from eventlog.errors import Archived, DatabaseAway, Fenced, UnknownAccount
 from eventlog.failures import FORGOTTEN, PREPARED_ALREADY, TRANSIENT, is_away, translated
-from eventlog.reading import Stored
+from eventlog.log import StoredRow
+from eventlog.reading import Earlier, Stored
 from eventlog.schema import check_revision, ensure_partitions
 from eventlog.statements import Shape, append_parameters, append_sql, shape_of
 
@@ -44,9 +46,16 @@ class PostgresLog:
     """An EventLog in PostgreSQL. Threads may share it, but each statement waits for the one before."""
 
     def __init__(
-        self, conninfo: str, *, lease_ttl_s: float = lease.TTL_S, patience_s: float = PATIENCE_S
+        self,
+        conninfo: str,
+        *,
+        lease_ttl_s: float = lease.TTL_S,
+        patience_s: float = PATIENCE_S,
+        archive: Earlier | None = None,
     ) -> None:
         self._conninfo = conninfo
+        self.archive = archive
+        """Where the rows are that left the database."""
         self._lease_ttl_s = lease_ttl_s
         self.patience_s = patience_s
         """How long to wait for a server that was there; may be changed at any time."""
@@ -122,12 +131,12 @@ class PostgresLog:
                         self._connection.prepare_threshold = None
             raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _rows(self, account: str, query: str, values: Sequence[object]) -> list[Any]:
+    def _rows(self, account: str, query: str, values: Sequence[object] | Mapping[str, object]) -> list[Any]:
         return self._repeatable(
             account, lambda c: c.execute(query, values, binary=True, prepare=True).fetchall()
         )
 
-    def _row(self, account: str, query: str, values: Sequence[object]) -> Any:
+    def _row(self, account: str, query: str, values: Sequence[object] | Mapping[str, object]) -> Any:
         rows = self._rows(account, query, values)
         return rows[0] if rows else None
 
@@ -281,15 +290,40 @@ class PostgresLog:
     def read(self, account: str, after: int = 0, until: int | None = None) -> Iterator[Envelope]:
         """Rows with after < seq <= until in seq order. Raises UnknownAccount, LogCorrupt on a hole."""
         last = reading.last_of(account, self.head(account), until)
-        return map(
-            reading.envelope, reading.contiguous(account, self._block(account, queries.EVENTS), after, last)
-        )
+        archived, after = self._archived(account, max(after, 0), last)
+        rows = reading.contiguous(account, self._block(account, queries.EVENTS), after, last)
+        return chain((row.envelope for row in archived), map(reading.envelope, rows))
 
-    def read_stored(self, account: str, after: int = 0, until: int | None = None) -> Iterator[Stored]:
+    def read_stored(self, account: str, after: int = 0, until: int | None = None) -> Iterator[StoredRow]:
         """As `read`, with chain links and raw frames, for verification."""
         last = reading.last_of(account, self.head(account), until)
+        archived, after = self._archived(account, max(after, 0), last)
         rows = reading.contiguous(account, self._block(account, queries.STORED), after, last)
-        return (Stored(reading.envelope(row[:-2]), row[-2], row[-1]) for row in rows)
+        return chain(archived, (Stored(reading.envelope(row[:-2]), row[-2], row[-1]) for row in rows))
+
+    def first_link(self, account: str) -> bytes | None:
+        """The link of the account's first row, wherever that row is; it tells logs of one account id apart."""
+        row = self._row(account, queries.FIRST_LINK, {"shard": shard_of(account), "account": account})
+        return row[0] if row else None
+
+    def archived_until(self, account: str) -> int:
+        """The last row that left the database; 0 if all are here."""
+        row = self._row(account, queries.ARCHIVED_UNTIL, (shard_of(account), account))
+        return int(row[0]) if row else 0
+
+    def _archived(self, account: str, after: int, last: int) -> tuple[Iterator[StoredRow], int]:
+        """The rows of a read that left the database, and after which row to go on in it. Raises Archived."""
+        row = None
+        if after < last:
+            row = self._row(account, queries.ARCHIVED_UNTIL, (shard_of(account), account))
+        if row is None or row[0] <= after:
+            return iter(()), after
+        until, link = row
+        if self.archive is None:
+            raise Archived(
+                f"events 1 to {until} of {account} left the database for an archive", account=account
+            )
+        return reading.archived(self.archive, account, after, min(until, last), until, link), min(until, last)
 
     def _block(self, account: str, query: str) -> reading.Block:
         shard = shard_of(account)

@@ -80,6 +80,29 @@ WHERE snapshot.shard = aged.shard AND snapshot.account = aged.account AND aged.a
     AND snapshot.fold_version = aged.fold_version AND snapshot.seq = aged.seq
 """
 
+# Months: (the table is there, it is part of the log), and whether its rows left the database.
+
+MONTH = """
+SELECT to_regclass(%(table)s) IS NOT NULL,
+    EXISTS (SELECT 1 FROM pg_inherits WHERE inhrelid = to_regclass(%(table)s) AND inhparent = 'oms.event'::regclass)
+"""
+
+IS_ARCHIVED = """
+SELECT EXISTS (SELECT 1 FROM oms.archived_month WHERE month = %s)
+"""
+
+# Where what was archived of an account ends, and the link of the account's first row.
+
+ARCHIVED_UNTIL = """
+SELECT last_seq, chain FROM oms.archived_month WHERE shard = %s AND account = %s ORDER BY last_seq DESC LIMIT 1
+"""
+
+FIRST_LINK = """
+SELECT first_chain FROM oms.archived_month WHERE shard = %(shard)s AND account = %(account)s AND first_seq = 1
+UNION ALL
+SELECT chain FROM oms.event WHERE shard = %(shard)s AND account = %(account)s AND seq = 1
+"""
+
 # Acquiring a lease.
 
 CREATE_HEAD = """

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from eventlog.chain import EPOCH_ORDINAL, EPOCH_US
 from eventlog.envelope import Envelope, Head
 from eventlog.errors import LogCorrupt, UnknownAccount
+from eventlog.log import StoredRow
 
 BLOCK_ROWS = 4096
 Row = tuple[Any, ...]
@@ -22,6 +23,26 @@ class Stored(Struct, frozen=True, gc=False):
     envelope: Envelope
     chain: bytes
     raw: bytes | None
+
+
+class Earlier(Protocol):
+    """Where rows are that left the database."""
+
+    def read(self, account: str, after: int = 0, until: int | None = None) -> Iterator[StoredRow]:
+        """Rows with after < seq <= until in seq order, all of them."""
+
+
+def archived(
+    earlier: Earlier, account: str, after: int, last: int, boundary: int, link: bytes
+) -> Iterator[StoredRow]:
+    """Rows of an archive; the one at `boundary` must have the link that the rows of the database follow from."""
+    for row in earlier.read(account, after, last):
+        if row.envelope.seq == boundary and row.chain != link:
+            raise LogCorrupt(
+                f"account {account}: the archive ends otherwise at row {boundary} than the database says",
+                seq=boundary, what="link",
+            )  # fmt: skip
+        yield row
 
 
 def last_of(account: str, head: Head | None, until: int | None) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 
-REVISION = "0005"
+REVISION = "0006"
 SCHEMA = "oms"
 OWNER = "oms_owner"
 MIGRATION_ATTEMPTS = 5
@@ -127,10 +127,32 @@ def partition_name(day: date) -> str:
     return f"event_{day.year:04d}_{day.month:02d}"
 
 
+def month_table(connection: Connection, start: date) -> tuple[bool, bool]:
+    """(the table of this month is there, it is part of the log): one that was detached is the one and not the other."""
+    row = connection.execute(queries.MONTH, {"table": f"{SCHEMA}.{partition_name(start)}"}).fetchone()
+    assert row is not None, "a SELECT without FROM has one row"
+    return bool(row[0]), bool(row[1])
+
+
+def _is_archived(connection: Connection, start: date) -> bool:
+    return connection.execute(queries.IS_ARCHIVED, (start,)).fetchone() == (True,)
+
+
 def _create_partition(connection: Connection, start: date) -> bool:
     name = partition_name(start)
-    if connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{name}",)).fetchone() != (None,):
+    is_there, is_attached = month_table(connection, start)
+    if is_attached:
         return False
+    if is_there or _is_archived(connection, start):
+        raise MissingPartition(
+            f"{start:%Y-%m} was archived and takes no more days\n"
+            + (
+                f"the table {SCHEMA}.{name} stands apart from the log"
+                if is_there
+                else "its rows left the database"
+            )
+            + "; days as old as that go into another database"
+        )
     table = sql.Identifier(SCHEMA, name)
     # The last month of the calendar has no first day after it.
     last = (start.year, start.month) == (9999, 12)

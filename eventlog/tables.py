@@ -175,6 +175,21 @@ day_seal = Table(
     CheckConstraint("(state_digest IS NULL) = (fold_version IS NULL)", name="day_seal_state"),
 )
 
+archived_month = Table(
+    "archived_month",
+    metadata,
+    _need("shard", SmallInteger),
+    _need("account", KEY_TEXT),
+    _need("month", Date),
+    _need("first_seq", BigInteger),
+    _need("last_seq", BigInteger),
+    # The link of the first row names a journal; that of the last is what the rows that stay follow from.
+    _need("first_chain", LargeBinary),
+    _need("chain", LargeBinary),
+    _now("archived_at"),
+    _key("shard", "account", "month"),
+)
+
 reader_cursor = Table(
     "reader_cursor",
     metadata,

@@ -142,28 +142,47 @@ def _packages_are_importable() -> bool:
     return all(find_spec(name) is not None for name in IMPORT_NAMES)
 
 
-def _lock_digest() -> str:
+def _lock_digest(requirements: str = LOCK) -> str:
     from hashlib import sha256
 
-    with open(LOCK, "rb") as file:
+    with open(requirements, "rb") as file:
         return sha256(file.read()).hexdigest()
 
 
-def _read_stamp() -> str:
+def _read_stamp(path: str = STAMP) -> str:
     """The digest that `.venv` was made from, UNFINISHED, or nothing if `.venv` is missing or not ours."""
     try:
-        with open(STAMP, encoding="ascii") as file:
+        with open(path, encoding="ascii") as file:
             return file.read().strip()
     except OSError:
         return ""
 
 
-def _write_stamp(text: str) -> str:
-    partial = f"{STAMP}.{os.getpid()}"
+def _write_stamp(text: str, path: str = STAMP) -> str:
+    partial = f"{path}.{os.getpid()}"
     with open(partial, "w", encoding="ascii") as file:
         file.write(text + "\n")
-    os.replace(partial, STAMP)
+    os.replace(partial, path)
     return text
+
+
+def is_inside() -> bool:
+    """Whether this process runs in the `.venv` that was made here."""
+    return os.path.realpath(sys.prefix) == os.path.realpath(VENV) and bool(_read_stamp())
+
+
+def install_extra(requirements: str) -> bool:
+    """Install a further lock file into the `.venv` that we are in; False if that was done before. Raises OSError."""
+    stamp = os.path.join(VENV, os.path.basename(requirements) + ".sha256")
+    digest = _lock_digest(requirements)
+    if _read_stamp(stamp) == digest:
+        return False
+    with _installation_lock() as lock:
+        if _read_stamp(stamp) == digest:
+            return False
+        _install_packages(lock, requirements)
+        _write_stamp(digest, stamp)
+    return True
 
 
 def _continue_with(python: str) -> None:
@@ -237,28 +256,28 @@ def _prepare_folder() -> None:
     _write_stamp(UNFINISHED)
 
 
-def _install_packages(lock: int) -> None:
+def _install_packages(lock: int, requirements: str = LOCK) -> None:
     import shutil
     from time import monotonic
 
-    with open(LOCK, encoding="utf-8") as file:
+    with open(requirements, encoding="utf-8") as file:
         count = sum("==" in line and not line.startswith((" ", "#")) for line in file)
     _say(f" environment   installing {count} locked packages into .venv, once ...")
     started = monotonic()
     uv = shutil.which("uv")
     # uv does not read pip's configuration, so where it cannot find the packages pip still may.
-    if uv is None or _uv_failed(uv, lock):
-        _install_with_pip(lock)
+    if uv is None or _uv_failed(uv, lock, requirements):
+        _install_with_pip(lock, requirements)
     _say(f" {monotonic() - started:.1f} s\n")
 
 
-def _uv_failed(uv: str, lock: int) -> bool:
+def _uv_failed(uv: str, lock: int, requirements: str) -> bool:
     made, _ = _run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, VENV], lock)
-    options = ["--quiet", "--require-hashes", "--no-deps", "--requirement", LOCK]
+    options = ["--quiet", "--require-hashes", "--no-deps", "--requirement", requirements]
     return made != 0 or _run([uv, "pip", "install", "--python", VENV_PYTHON, *options], lock)[0] != 0
 
 
-def _install_with_pip(lock: int) -> None:
+def _install_with_pip(lock: int, requirements: str) -> None:
     from importlib.util import find_spec
 
     if not _has_pip():
@@ -266,7 +285,7 @@ def _install_with_pip(lock: int) -> None:
             _refuse_missing_venv()
         code, output = _run([sys.executable, "-I", "-m", "venv", VENV], lock)
         if code:
-            _refuse_installation(output)
+            _refuse_installation(output, requirements)
     command = [
         VENV_PYTHON,
         "-I",
@@ -285,11 +304,11 @@ def _install_with_pip(lock: int) -> None:
         "--require-hashes",
         "--no-deps",
         "--requirement",
-        LOCK,
+        requirements,
     ]
     code, output = _run(command + options, lock)
     if code:
-        _refuse_installation(output)
+        _refuse_installation(output, requirements)
 
 
 def _has_pip() -> bool:
@@ -339,7 +358,7 @@ def _refuse_missing_venv() -> None:
     )
 
 
-def _refuse_installation(output: str) -> None:
+def _refuse_installation(output: str, requirements: str) -> None:
     from oms.errors import EnvironmentProblem
 
     _say("\n")
@@ -354,7 +373,7 @@ def _refuse_installation(output: str) -> None:
     raise EnvironmentProblem(
         "OMS-E003",
         "The locked packages could not be installed",
-        where=os.path.relpath(LOCK, ROOT),
+        where=os.path.relpath(requirements, ROOT),
         why="\n".join([why, *(errors or lines)[-2:]]),
         hint=hint,
     )

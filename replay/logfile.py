@@ -6,31 +6,27 @@ question, and `eventlog.verify.verify_chain` answers it for a file as for a data
 
 from base64 import b64decode
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import msgspec
 
 from eventlog.chain import genesis
-from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord
-from eventlog.errors import LogError
+from eventlog.envelope import Envelope, Head
 from eventlog.reading import Stored, last_of, missing
 from oms.errors import InputError
 from replay.export import FORMAT
+from replay.readonly import ReadOnlyLog
 
 HEX_DIGEST: Final = 64
 
 
-class ReadOnly(LogError):
-    """A log in a file cannot be written."""
-
-
-class LogFile:
+class LogFile(ReadOnlyLog):
     """An EventLog of one account. Raises InputError with the line where the file is not what it should be."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._path = path
         self._configs: dict[str, str] = {}
         self._seqs: list[int] = []
@@ -162,45 +158,3 @@ class LogFile:
     def last_seq(self, account: str) -> int:
         """The seq of the last row."""
         return max(self._seqs, default=0) if account == self.account else 0
-
-    def snapshot(self, account: str, fold_version: int, until: int | None = None) -> Snapshot | None:
-        """Nothing: a file is folded from its start."""
-        del account, fold_version, until
-        return None
-
-    # What only a log that is written has
-
-    def inbox(self, account: str, source: str, dedupe_key: str) -> tuple[int, bytes] | None:
-        """Raise ReadOnly: a file takes no inputs."""
-        self._read_only(account, source, dedupe_key)
-
-    def outbox(self, account: str) -> list[OutboxRow]:
-        """Raise ReadOnly: a file sends no commands."""
-        self._read_only(account)
-
-    def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Raise ReadOnly."""
-        self._read_only(snapshot.account)
-
-    def acquire(self, account: str, owner: str) -> Head:
-        """Raise ReadOnly."""
-        self._read_only(account, owner)
-
-    def renew(self, head: Head) -> None:
-        """Raise ReadOnly."""
-        self._read_only(head.account)
-
-    def release(self, head: Head) -> None:
-        """Raise ReadOnly."""
-        self._read_only(head.account)
-
-    def ensure_partitions(self, first_day: date, months: int = 1) -> list[str]:
-        """Raise ReadOnly."""
-        self._read_only(first_day, months)
-
-    def append(self, head: Head, steps: Sequence[StepRecord]) -> Head:
-        """Raise ReadOnly."""
-        self._read_only(head.account, len(steps))
-
-    def _read_only(self, *asked: object) -> NoReturn:
-        raise ReadOnly(f"{self._path} can only be read ({', '.join(map(str, asked))})")

@@ -77,6 +77,13 @@ def database(major: int = MAJOR) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def copy_of(conninfo: str, major: int = MAJOR) -> Iterator[str]:
+    """Yield the connection string of a copy of a database to which nobody is connected; drop it afterwards."""
+    with _database(major, psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]) as found:
+        yield found
+
+
+@contextlib.contextmanager
 def empty_database(major: int = MAJOR) -> Iterator[str]:
     """Yield the connection string of a new database without any schema; drop it afterwards."""
     with _database(major, "template1") as conninfo:
@@ -84,7 +91,7 @@ def empty_database(major: int = MAJOR) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _database(major: int, template: str) -> Iterator[str]:
+def _database(major: int, template: object) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server(major), autocommit=True) as connection:
         _run(connection, f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -6,18 +6,23 @@ The installer is replaced by a small script called `uv`, so that nothing here ne
 import ast
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from oms import PUBLIC
 from oms import __main__ as bootstrap
+from oms.cli import extra
+from oms.cli.output import Options, Output
+from oms.errors import EnvironmentProblem
 from tests.checkout import ROOT
 
 SITE_PACKAGES = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -114,6 +119,36 @@ def test_installs_again_when_the_lock_changes(machine: Machine) -> None:
         lock.write("# changed\n")
     assert machine.run("config", "check")[0] == 0
     assert machine.installations() == 2
+
+
+def test_the_archive_installs_its_packages_when_it_is_asked_for(machine: Machine) -> None:
+    for name in ("eventlog", "replay"):
+        shutil.copytree(ROOT / name, machine.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    machine.pretend_uv()
+    assert machine.run("config", "check")[0] == 0
+    assert machine.installations() == 1
+    words = ("archive", "2026-03", "--to", "x", "--db", "postgresql://nobody@127.0.0.1:1/nothing")
+    code, _, err = machine.run(*words)
+    assert (code, "installing 2 locked packages" in err, "OMS-D001" in err) == (3, True, True), err
+    assert machine.installations() == 2
+    assert machine.run(*words)[0] == 3
+    assert machine.installations() == 2
+
+
+def test_elsewhere_the_archive_says_which_packages_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "is_inside", lambda: False)
+    monkeypatch.setattr(extra, "ARCHIVE", ("pyarrow", "no_such_package"))
+    with pytest.raises(EnvironmentProblem) as caught:
+        extra.require_archive(Output(Options(quiet=True)))
+    assert (caught.value.code, caught.value.where) == ("OMS-E005", "no_such_package")
+    assert "oms[archive]" in str(caught.value.hint)
+
+
+def test_the_extra_is_what_its_lock_holds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {re.split(r"[<>=]", one)[0] for one in project["optional-dependencies"]["archive"]}
+    locked = {line.split("==")[0] for line in extra.LOCK.read_text().splitlines() if "==" in line}
+    assert named == locked == set(extra.ARCHIVE)
 
 
 def test_two_at_once_install_once(machine: Machine) -> None:

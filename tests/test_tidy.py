@@ -115,8 +115,9 @@ def test_no_text_holds(pattern: re.Pattern[str]) -> None:
     nothing(found)
 
 
-def test_the_lock_holds_names_versions_and_hashes_only() -> None:
-    lines = (ROOT / "requirements.txt").read_text(encoding="ascii").splitlines()
+@pytest.mark.parametrize("name", ["requirements.txt", "oms/requirements-archive.txt"])
+def test_the_lock_holds_names_versions_and_hashes_only(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="ascii").splitlines()
     nothing([line for line in lines if ADDRESS.search(line)])
     requirement = r"[a-z0-9][a-z0-9.-]*==[\w.]+( ; [^\\]+)? \\"
     allowed = re.compile(rf"({requirement}|    --hash=sha256:[0-9a-f]{{64}}( \\)?|    # .*|#.*|)")

@@ -1,14 +1,16 @@
 -- One line per account: whether its log is what was appended, computed by the server alone.
+-- What was archived is not here: the first row that is follows from the last one that left.
 -- Independent of the Python verifier (eventlog/verify.py); both must name the same first bad row.
 --   SELECT * FROM oms.chain_check WHERE account = 'broker/environment/name';
 WITH linked AS (
     SELECT shard, account, seq, kind, type, body, chain,
-        coalesce(lag(seq) OVER history, 0) AS seq_before,
+        coalesce(lag(seq) OVER history, archived_seq, 0) AS seq_before,
         -- Each field has its length in front as four bytes; NULL is the length -1.
         sha256(
             int4send(2) || int2send(1::int2)
             || int4send(32)
-            || lag(chain, 1, sha256(convert_to('oms-chain-v1' || account, 'UTF8'))) OVER history
+            || coalesce(lag(chain) OVER history, archived_chain,
+                sha256(convert_to('oms-chain-v1' || account, 'UTF8')))
             || int4send(2) || int2send(shard)
             || int4send(octet_length(convert_to(account, 'UTF8'))) || convert_to(account, 'UTF8')
             || int4send(8) || int8send(seq)
@@ -35,7 +37,7 @@ WITH linked AS (
                 || convert_to(dedupe_key, 'UTF8'), int4send(-1))
             || int4send(octet_length(convert_to(body::text, 'UTF8'))) || convert_to(body::text, 'UTF8')
         ) AS link
-    FROM oms.event WHERE seq > 0
+    FROM oms.event LEFT JOIN oms.v_archived USING (shard, account) WHERE seq > 0
     WINDOW history AS (PARTITION BY shard, account ORDER BY seq, trading_day)
 ),
 judged AS (
@@ -66,13 +68,16 @@ SELECT shard, account, coalesce(rows, 0) AS rows,
     CASE
         WHEN ends.bad_seq IS NOT NULL THEN ends.bad_seq
         WHEN head.seq IS NULL THEN 1
-        WHEN coalesce(last_seq, 0) <> head.seq THEN least(coalesce(last_seq, 0), head.seq) + 1
-        WHEN coalesce(last_link, sha256(convert_to('oms-chain-v1' || account, 'UTF8'))) <> head.chain THEN head.seq
+        WHEN coalesce(last_seq, archived_seq, 0) <> head.seq
+            THEN least(coalesce(last_seq, archived_seq, 0), head.seq) + 1
+        WHEN coalesce(last_link, archived_chain, sha256(convert_to('oms-chain-v1' || account, 'UTF8'))) <> head.chain
+            THEN head.seq
     END AS first_bad_seq,
     CASE
         WHEN ends.bad_seq IS NOT NULL THEN ends.what
-        WHEN head.seq IS NULL OR coalesce(last_seq, 0) > head.seq THEN 'head'
-        WHEN coalesce(last_seq, 0) < head.seq THEN 'row'
-        WHEN coalesce(last_link, sha256(convert_to('oms-chain-v1' || account, 'UTF8'))) <> head.chain THEN 'head'
+        WHEN head.seq IS NULL OR coalesce(last_seq, archived_seq, 0) > head.seq THEN 'head'
+        WHEN coalesce(last_seq, archived_seq, 0) < head.seq THEN 'row'
+        WHEN coalesce(last_link, archived_chain, sha256(convert_to('oms-chain-v1' || account, 'UTF8'))) <> head.chain
+            THEN 'head'
     END AS what
-FROM ends FULL JOIN oms.account_head AS head USING (shard, account)
+FROM ends FULL JOIN oms.account_head AS head USING (shard, account) LEFT JOIN oms.v_archived USING (shard, account)

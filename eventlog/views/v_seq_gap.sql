@@ -2,8 +2,8 @@
 SELECT shard, account, trading_day, seq, seq_before, CASE WHEN seq = seq_before THEN 'twice' ELSE 'missing before' END AS what
 FROM (
     SELECT shard, account, trading_day, seq,
-        lag(seq, 1, 0::bigint) OVER (PARTITION BY shard, account ORDER BY seq, trading_day) AS seq_before
-    FROM oms.event
+        coalesce(lag(seq) OVER (PARTITION BY shard, account ORDER BY seq, trading_day), archived_seq, 0) AS seq_before
+    FROM oms.event LEFT JOIN oms.v_archived USING (shard, account)
 ) AS followed WHERE seq <> seq_before + 1
 UNION ALL
 SELECT head.shard, head.account, head.trading_day, head.seq, coalesce(last.seq, 0),

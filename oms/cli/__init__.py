@@ -35,6 +35,7 @@ COMMANDS = {
     "audit": Command("oms.cli.audit", "ask the log in SQL: recipes, and checks that must find nothing"),
     "verify": Command("oms.cli.verify", "is the log what was appended? by chain, SQL and anchor"),
     "seal": Command("oms.cli.seal", "bind finished days and anchor them outside the database"),
+    "archive": Command("oms.cli.archive", "move a sealed month into Parquet files, proven first"),
     "prove": Command("oms.cli.prove", "prove one account's sealed day without a database"),
     "test": Command("oms.cli.test", "run the test suite of this checkout (pytest)", passes_through=True),
     "bench": Command("oms.cli.bench", "measure speed and compare it with the targets", passes_through=True),

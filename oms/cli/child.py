@@ -6,6 +6,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -17,13 +18,20 @@ from oms.errors import UsageProblem
 ROOT = Path(__file__).parents[2]
 
 
-def command_of(name: str, module: str, *defaults: str, summary: str) -> typer.Typer:
-    """The application of a pass-through command: `python -m module`, the defaults, then the user's words."""
+def command_of(
+    name: str, module: str, *defaults: str, summary: str, prepare: Callable[[Output], None] | None = None
+) -> typer.Typer:
+    """The application of a pass-through command: `python -m module`, the defaults, then the user's words.
+
+    `prepare` is called before.
+    """
     app = typer.Typer(add_completion=False)
 
     @app.command(help=summary, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
     def run_child(context: typer.Context) -> int:
         output = output_of(context)
+        if prepare is not None:
+            prepare(output)
         return finish_child(output, run(name, module, [*defaults, *context.args], output), name)
 
     return app

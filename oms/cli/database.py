@@ -7,19 +7,29 @@ needs it and stops with the last.
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oms.cli.extra import require_archive
 from oms.cli.frame import output_of
 from oms.cli.output import Output
 from oms.errors import DomainProblem, UsageProblem
+from oms.shell.archives import earlier
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from eventlog.embedded import Status
     from eventlog.postgres import PostgresLog
+
+ArchiveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive", metavar="FOLDER", envvar="OMS_ARCHIVE", help="Where months are that left the log."
+    ),
+]
 
 app = typer.Typer(add_completion=False, help="Look at, stop, delete the embedded database; upgrade any.")
 
@@ -114,21 +124,26 @@ def _first_line(statement: str) -> str:
 
 
 @contextmanager
-def open_log(output: Output, database: str | None = None) -> Iterator["PostgresLog"]:
+def open_log(
+    output: Output, database: str | None = None, archive: Path | None = None
+) -> Iterator["PostgresLog"]:
     """Yield the event log of this command line, migrated; print where it is.
 
-    `database` (a PostgreSQL URL) goes before --db, which goes before the embedded server.
+    `database` (a PostgreSQL URL) goes before --db, which goes before the embedded server. Rows that left it are read
+    from `archive`, or from the folder that OMS_ARCHIVE names.
     """
     from eventlog import embedded
     from eventlog.postgres import PostgresLog
     from eventlog.schema import upgrade
 
+    if archive is not None:
+        require_archive(output)
     url = database or output.options.database
     started = time.monotonic()
     with ExitStack() as stack:
         conninfo = driver_url(url) if url else stack.enter_context(embedded.session())
         upgrade(conninfo)
-        log = PostgresLog(conninfo)
+        log = PostgresLog(conninfo, archive=earlier(archive))
         stack.callback(log.close)
         output.step("database", _described(conninfo, embedded_server=not url), time.monotonic() - started)
         yield log
@@ -153,6 +168,15 @@ def opened_database(output: Output) -> Iterator["Connection[Any]"]:
             raise DatabaseAway(f"cannot connect to the database: {error}") from error
         with connection:
             yield connection
+
+
+def address(connection: "Connection[Any]") -> str:
+    """Where a connection leads, to open another one there."""
+    from psycopg.conninfo import make_conninfo
+
+    info = connection.info
+    known = info.get_parameters() | ({"password": info.password} if info.password else {})
+    return make_conninfo(**known)
 
 
 def driver_url(url: str) -> str:

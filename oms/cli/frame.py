@@ -46,6 +46,22 @@ LOG_PROBLEMS: dict[str, tuple[type[OmsError], str, str]] = {
         "OMS-D011",
         "read this log with the program that wrote it, or a newer one; nothing was skipped",
     ),
+    "Archived": (
+        UsageProblem,
+        "OMS-D015",
+        "say where the archive is: --archive FOLDER, or OMS_ARCHIVE=FOLDER",
+    ),
+    "ExtraMissing": (
+        EnvironmentProblem,
+        "OMS-D016",
+        "python3 -m oms verify --archive FOLDER  installs them in a checkout; elsewhere  pip install 'oms[archive]'",
+    ),
+    "ArchiveBroken": (
+        DomainProblem,
+        "OMS-D017",
+        "use a copy of the archive from elsewhere; nothing was changed",
+    ),
+    "NotDetached": (DomainProblem, "OMS-D018", "run the same command again; as oms_archiver if rights lack"),
     "LogError": (EnvironmentProblem, "OMS-D010", "python3 -m oms db status"),
     "MissingPartition": (
         EnvironmentProblem,

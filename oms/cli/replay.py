@@ -1,6 +1,6 @@
 """`oms replay`: rebuild a day from its log, look at any instant of it, prove that it can be decided again.
 
-DAY is a trading day of the account, FILE a log that `--export` wrote. Times are UTC.
+DAY is a trading day of the account, FILE a log that `--export` wrote, or a folder of `oms archive`. Times are UTC.
 """
 
 import time
@@ -15,7 +15,8 @@ import typer
 
 from oms.cli import whatif
 from oms.cli.child import run as run_child
-from oms.cli.database import driver_url, open_log
+from oms.cli.database import ArchiveOption, driver_url, open_log
+from oms.cli.files import opened_file
 from oms.cli.frame import output_of
 from oms.cli.output import Output
 from oms.errors import UsageProblem
@@ -34,7 +35,7 @@ app = typer.Typer(add_completion=False)
 def replay(
     context: typer.Context,
     what: Annotated[
-        str | None, typer.Argument(metavar="[DAY|FILE]", help="YYYY-MM-DD, or an exported log.")
+        str | None, typer.Argument(metavar="[DAY|FILE]", help="YYYY-MM-DD, an exported log, or an archive.")
     ] = None,
     account: Annotated[
         str | None, typer.Option("--account", help="Default: the account written last.")
@@ -54,12 +55,13 @@ def replay(
     diff: Annotated[
         bool, typer.Option("--diff", help="With --with: every field and setting that differs.")
     ] = False,
+    archive: ArchiveOption = None,
 ) -> int:
     """Rebuild a day and show its state at the end or at any instant, verify it, or ask what if."""
     output = output_of(context)
     if diff and other is None:
         raise UsageProblem("OMS-R013", "--diff compares two profiles", hint="add --with other.toml")
-    with opened(output, what, account) as (log, chosen):
+    with opened(output, what, account, archive) as (log, chosen):
         last = _place(log, chosen, what, until)
         if export is not None:
             return _export(output, log, chosen, last, export)
@@ -73,24 +75,25 @@ def replay(
 
 
 @contextmanager
-def opened(output: Output, what: str | None, account: str | None) -> Iterator[tuple["EventLog", "Chosen"]]:
-    """The log that a command line means, a database or a file, and the account in it."""
+def opened(
+    output: Output, what: str | None, account: str | None, archive: Path | None = None
+) -> Iterator[tuple["EventLog", "Chosen"]]:
+    """The log that a command line means, a database or files, and the account in it."""
     from replay.accounts import choose
-    from replay.logfile import LogFile
     from replay.moments import day_of
 
     with ExitStack() as stack:
         log: EventLog
         if what is not None and day_of(what) is None:
-            if not Path(what).is_file():
+            if not Path(what).exists():
                 hint = "python3 -m oms replay 2026-03-09, or the path of an exported log"
                 raise UsageProblem("OMS-R011", f"Neither a day nor a file  {what}", hint=hint)
-            log = LogFile(stack.enter_context(_played(output, Path(what))))
-            stack.callback(log.close)
+            path = stack.enter_context(_played(output, Path(what)))
+            log = stack.enter_context(opened_file(output, path))
             chosen = choose(log, account)
             output.step("file", f"{what}, {chosen.head.seq} events")
         else:
-            log = stack.enter_context(open_log(output))
+            log = stack.enter_context(open_log(output, archive=archive))
             chosen = choose(log, account, None if account else stack.enter_context(_conninfo(output)))
         output.step("account", str(chosen))
         yield log, chosen
@@ -99,6 +102,9 @@ def opened(output: Output, what: str | None, account: str | None) -> Iterator[tu
 @contextmanager
 def _played(output: Output, path: Path) -> Iterator[Path]:
     """The log of a golden session, which is played for that; any other file as it is."""
+    if path.is_dir():
+        yield path
+        return
     with path.open("rb") as file:
         is_session = path.suffix == ".txt" and not file.read(1).startswith(b"{")
     if not is_session:

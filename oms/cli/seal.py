@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oms.cli.audit import day_of
-from oms.cli.database import open_log, opened_database
+from oms.cli.database import ArchiveOption, open_log, opened_database
 from oms.cli.frame import output_of
 from oms.cli.output import Output
 from oms.errors import UsageProblem
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from eventlog.anchor import FileAnchor
     from eventlog.log import EventLog
+    from eventlog.postgres import PostgresLog
     from eventlog.seal import Connection, Seal
 
 AnchorOption = Annotated[
@@ -49,6 +50,7 @@ def seal(
     ] = None,
     anchor: AnchorOption = None,
     key: KeyOption = None,
+    archive: ArchiveOption = None,
 ) -> int:
     """Seal days, anchor their root and the heads of all accounts."""
     from eventlog.anchor import FileAnchor, load_key, public_of, records
@@ -57,7 +59,7 @@ def seal(
     place = FileAnchor(anchor_path(anchor))
     signer = load_key(key or run_dir("anchor") / "signing.key")
     records(place, public_of(signer))
-    with open_log(output) as log, opened_database(output) as connection:
+    with open_log(output, archive=archive) as log, opened_database(output) as connection:
         roots = _seal_days(output, log, connection, day_of(day), place, signer)
         heads = _anchor_heads(output, log, place, signer)
         while every is not None:
@@ -74,7 +76,7 @@ def anchor_path(given: Path | None) -> Path:
 
 def _seal_days(
     output: Output,
-    log: "EventLog",
+    log: "PostgresLog",
     connection: "Connection",
     day: date | None,
     place: "FileAnchor",
@@ -90,7 +92,9 @@ def _seal_days(
     days = connection.execute("SELECT DISTINCT trading_day FROM oms.day_seal ORDER BY 1").fetchall()
     for (one,) in days if day is None else [(day,)]:
         stored = stored_seals(connection, one)
-        fresh = [item for item in stored if (item.day, item.account) not in told]
+        # A day that was archived can be measured in the archive only, and was anchored before it left.
+        here = [item for item in stored if item.last_seq > log.archived_until(item.account)]
+        fresh = [item for item in here if (item.day, item.account) not in told]
         if not fresh:
             continue
         others = [told[item.day, item.account] for item in stored if (item.day, item.account) in told]

@@ -1,7 +1,7 @@
 """`oms verify`: is the log what was appended, by two verifiers and by what was anchored outside the database?
 
 Says for each account the first bad event and which guarantee broke, or how many events are not anchored yet. With
---offline an exported log is judged, with --proof the proof of one account's day; neither needs a database.
+--offline an exported log or an archive is judged, with --proof the proof of one account's day: without a database.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oms.cli.audit import day_of
-from oms.cli.database import open_log, opened_database
+from oms.cli.database import ArchiveOption, open_log, opened_database
 from oms.cli.frame import output_of
 from oms.cli.output import Output
 from oms.cli.seal import AnchorOption, anchor_path
@@ -20,9 +20,10 @@ from oms.errors import DomainProblem, UsageProblem
 
 if TYPE_CHECKING:
     from eventlog.anchor import Record
+    from eventlog.errors import ArchiveBroken
     from eventlog.judge import Verdict
     from eventlog.log import EventLog
-    from eventlog.seal import Connection
+    from eventlog.seal import Connection, Seal
 
 app = typer.Typer(add_completion=False)
 
@@ -36,8 +37,11 @@ def verify(
     account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
     offline: Annotated[
         Path | None,
-        typer.Option("--offline", metavar="EXPORT", help="An exported log instead of the database."),
+        typer.Option(
+            "--offline", metavar="EXPORT", help="An exported log or an archive instead of the database."
+        ),
     ] = None,
+    archive: ArchiveOption = None,
     proof: Annotated[
         Path | None,
         typer.Option("--proof", metavar="FILE", help="Check a proof of `oms prove` and nothing else."),
@@ -52,6 +56,7 @@ def verify(
     if proof is not None:
         return _proof(output, proof, trust)
     from eventlog.anchor import AnchorBroken, FileAnchor, records
+    from eventlog.errors import ArchiveBroken
 
     try:
         anchored = records(FileAnchor(anchor_path(anchor)), trust)
@@ -63,31 +68,34 @@ def verify(
             hint="use a copy of the anchor from elsewhere",
         ) from error
     results: list[dict[str, Any]] = []
-    with _opened(output, offline) as (log, connection):
+    with _opened(output, offline, archive) as (log, connection):
         missing = _missing(log, connection, anchored, account)
         results += [_result(output, one) for one in missing]
         for name in _accounts(log, connection, account, day):
-            results += [_result(output, one) for one in _judged(log, connection, name, anchored)]
+            try:
+                found = list(_judged(log, connection, name, anchored))
+            except ArchiveBroken as error:
+                found = [_damaged(name, error)]
+            results += [_result(output, one) for one in found]
     good = all(one["intact"] for one in results)
     output.finish({"accounts": results, "anchor_records": len(anchored)}, ok=good)
     return 0 if good else 1
 
 
 @contextmanager
-def _opened(output: Output, offline: Path | None) -> Iterator[tuple["EventLog", "Connection | None"]]:
+def _opened(
+    output: Output, offline: Path | None, archive: Path | None
+) -> Iterator[tuple["EventLog", "Connection | None"]]:
     if offline is None:
-        with open_log(output) as log, opened_database(output) as connection:
+        with open_log(output, archive=archive) as log, opened_database(output) as connection:
             yield log, connection
         return
-    from replay.logfile import LogFile
+    from oms.cli.files import opened_file
 
-    if not offline.is_file():
+    if not offline.exists():
         raise UsageProblem("OMS-S005", f"There is no file  {offline}", hint="oms replay --export FILE")
-    exported = LogFile(offline)
-    try:
+    with opened_file(output, offline) as exported:
         yield exported, None
-    finally:
-        exported.close()
 
 
 def _accounts(
@@ -100,8 +108,11 @@ def _accounts(
         )
     wanted = day_of(day)
     if wanted is not None and connection is not None:
-        query = "SELECT DISTINCT account FROM oms.event WHERE trading_day = %s"
-        with_rows = {row[0] for row in connection.execute(query, (wanted,)).fetchall()}
+        query = (
+            "SELECT account FROM oms.event WHERE trading_day = %(day)s "
+            "UNION SELECT account FROM oms.day_seal WHERE trading_day = %(day)s"
+        )
+        with_rows = {row[0] for row in connection.execute(query, {"day": wanted}).fetchall()}
         names = [name for name in names if name in with_rows]
     return [name for name in names if account in (None, name)]
 
@@ -130,9 +141,17 @@ def _judged(
     from msgspec.structs import replace
 
     from eventlog.judge import heads_of, judge
+    from eventlog.postgres import PostgresLog
+    from replay.archive import ArchiveLog
 
-    found = judge(log, account, heads_of(anchored, account))
-    if connection is not None and found.what != "anchor":
+    heads = heads_of(anchored, account)
+    if isinstance(log, ArchiveLog):
+        # What was anchored later is in later months.
+        heads = [one for one in heads if one.seq <= log.last_seq(account)]
+    found = judge(log, account, heads)
+    archived = log.archived_until(account) if isinstance(log, PostgresLog) else 0
+    is_here = found.first_bad_seq is None or found.first_bad_seq > archived
+    if connection is not None and found.what != "anchor" and is_here:
         by_sql = connection.execute(
             "SELECT first_bad_seq, what FROM oms.chain_check JOIN oms.account_head USING (shard, account) "
             "WHERE account = %s",
@@ -143,23 +162,31 @@ def _judged(
             return
     yield found
     if connection is not None and found.intact:
-        yield from _seals(connection, account, anchored, found)
+        yield from _seals(log, connection, account, anchored, found)
+
+
+def _damaged(account: str, error: "ArchiveBroken") -> "Verdict":
+    from eventlog.judge import Verdict
+
+    what = " ".join(f"{error.details.get('file', '')}: {error}".split())
+    return Verdict(account=account, rows=0, broken="changed byte", first_bad_seq=1, what=what)
 
 
 def _seals(
-    connection: "Connection", account: str, anchored: "list[Record]", found: "Verdict"
+    log: "EventLog", connection: "Connection", account: str, anchored: "list[Record]", found: "Verdict"
 ) -> "Iterator[Verdict]":
     """Anchored seals against the rows and against the seals that the database has."""
     from datetime import date
 
     from msgspec.structs import replace
 
-    from eventlog.seal import agree, facts, measure, stored_seals
+    from eventlog.seal import agree, facts, stored_seals
 
     told = {one.day: one for record in reversed(anchored) for one in record.seals if one.account == account}
     for one in told.values():
-        stored = {item.account: item for item in stored_seals(connection, date.fromisoformat(one.day))}
-        now = measure(connection, account, date.fromisoformat(one.day))
+        day = date.fromisoformat(one.day)
+        stored = {item.account: item for item in stored_seals(connection, day)}
+        now = _measured(log, connection, one)
         if facts(now) != facts(one):
             yield replace(
                 found,
@@ -174,6 +201,24 @@ def _seals(
                 first_bad_seq=one.first_seq,
                 what=f"{one.day} was sealed again",
             )
+
+
+def _measured(log: "EventLog", connection: "Connection", seal: "Seal") -> "Seal":
+    """The seal that the rows of its day give now, in the database or in the archive."""
+    from datetime import date
+
+    from eventlog.postgres import PostgresLog
+    from eventlog.seal import measure
+    from oms.shell.archives import Folder
+    from replay.archive import measured
+
+    day = date.fromisoformat(seal.day)
+    assert isinstance(log, PostgresLog), "seals are compared where there is a database"
+    if seal.last_seq > log.archived_until(seal.account):
+        return measure(connection, seal.account, day)
+    assert isinstance(log.archive, Folder), "the rows were read from there"
+    made = measured(log.archive.opened(), seal.account, day.replace(day=1))
+    return next(one for one in made if one.day == seal.day)
 
 
 def _result(output: Output, found: "Verdict") -> dict[str, Any]:

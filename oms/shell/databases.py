@@ -19,6 +19,7 @@ from eventlog.memory import MemoryLog
 from eventlog.postgres import PostgresLog
 from oms.errors import EnvironmentProblem
 from oms.events.schemas import described
+from oms.shell.archives import earlier
 from oms.shell.journaled import JournaledLog
 
 MEMORY: Final = "memory"
@@ -102,6 +103,6 @@ def _refuse_powerful_login(log: EventLog) -> None:
 
 
 def _connected(stack: ExitStack, conninfo: str) -> PostgresLog:
-    log = PostgresLog(conninfo)
+    log = PostgresLog(conninfo, archive=earlier())
     stack.callback(log.close)
     return log

@@ -61,8 +61,13 @@ class JournaledLog:
 
     def _journal_of(self, account: str) -> Journal:
         """The journal of this very log: another log of the same account id begins with another random id."""
-        first = next(iter(self._log.read_stored(account, 0, 1)))
-        return Journal(self._directory / f"{first.chain.hex()[:16]}.journal")
+        if isinstance(self._log, PostgresLog):
+            # The row itself may have left for an archive.
+            link = self._log.first_link(account)
+        else:
+            link = next(iter(self._log.read_stored(account, 0, 1))).chain
+        assert link is not None, "a log with a head has a first row"
+        return Journal(self._directory / f"{link.hex()[:16]}.journal")
 
     @property
     def durable(self) -> str:

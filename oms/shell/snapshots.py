@@ -73,6 +73,11 @@ def taken(head: Head, state: Published) -> Snapshot:
     return _sealed(head, state, packed(state))
 
 
+def cached(head: Head, book: Book) -> Snapshot:
+    """A book that was folded up to `head` as a snapshot."""
+    return taken(head, Published(book.account, book.pipelines))
+
+
 def packed(state: Published) -> bytes:
     """The state in bytes, dicts in their own order and numbers in the form that they have."""
     return msgspec.msgpack.encode(

@@ -5,6 +5,6 @@ FROM pg_class AS part
 CROSS JOIN pg_roles AS role
 CROSS JOIN unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) AS act (name)
 WHERE part.relnamespace = 'oms'::regnamespace AND (part.relname LIKE 'event%'
-        OR part.relname IN ('inbox', 'raw_frame', 'config_version', 'code_version', 'day_seal'))
+        OR part.relname IN ('inbox', 'raw_frame', 'config_version', 'code_version', 'day_seal', 'archived_month'))
     AND part.relkind IN ('r', 'p') AND role.rolname IN ('oms_writer', 'oms_reader', 'oms_auditor')
     AND has_table_privilege(role.oid, part.oid, act.name)

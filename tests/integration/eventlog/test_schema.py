@@ -99,7 +99,7 @@ def test_append_writes_every_column() -> None:
 
 def test_every_key_of_an_account_starts_with_its_shard(migrated: str) -> None:
     keys = [row for row in catalogue(migrated)["indexes"] if row[0] not in ACCOUNT_FREE]
-    assert len(keys) == 9
+    assert len(keys) == 10
     assert [row for row in keys if "(shard, account" not in row[1]] == []
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from eventlog import failpoints
-from eventlog.failpoints import POINTS, VARIABLE, Plan
+from eventlog.failpoints import BESIDE, POINTS, VARIABLE, Plan
 from tests.checkout import PACKAGES, ROOT, python_files
 
 THREE_PASSES = """
@@ -68,5 +68,5 @@ def test_counts_without_a_name() -> None:
 
 def test_every_point_stands_in_the_code_once() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in python_files(*PACKAGES))
-    for name in POINTS:
+    for name in (*POINTS, *BESIDE):
         assert text.count(f'failpoints.reach("{name}")') == 1, name

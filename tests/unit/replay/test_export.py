@@ -11,7 +11,8 @@ from eventlog.verify import verify_chain
 from oms.errors import InputError
 from replay.accounts import choose
 from replay.export import export
-from replay.logfile import LogFile, ReadOnly
+from replay.logfile import LogFile
+from replay.readonly import ReadOnly
 from replay.verify import verify
 from tests.unit.replay.days import ACCOUNT, TradingDay, ladder_day
 
