@@ -10,7 +10,8 @@ WITH cycles AS (
 SELECT placed.shard, placed.account, placed.trading_day, placed.pipeline, placed.trade_no, placed.client_order_id,
     placed.body ->> 'role' AS role, count(*) FILTER (WHERE cycles.type = 'ReplaceRequested') AS repriced,
     count(*) FILTER (WHERE cycles.type = 'RepriceSkipped') AS skipped,
-    string_agg(DISTINCT cycles.reason, ', ') FILTER (WHERE cycles.type = 'RepriceSkipped') AS skipped_because,
+    string_agg(DISTINCT cycles.reason, ', ' ORDER BY cycles.reason)
+        FILTER (WHERE cycles.type = 'RepriceSkipped') AS skipped_because,
     min(extract(epoch FROM cycles.spacing)) AS seconds_shortest, max(extract(epoch FROM cycles.spacing)) AS seconds_longest,
     (placed.body ->> 'price_limit')::numeric AS price_first,
     (array_agg((cycles.body ->> 'price_limit')::numeric ORDER BY cycles.seq DESC)

@@ -6,12 +6,15 @@ Names that begin with `oms_check.` are invariants; a row there is bad news and m
 import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oms.cli.database import opened_database
+from oms.cli.extra import require_archive
 from oms.cli.frame import output_of
 from oms.cli.output import Output
 from oms.errors import UsageProblem
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from replay.audit import Answer, Recipe
+
+    Ask = Callable[[Recipe, date | None, str | None], Answer]
+    Choose = Callable[[Sequence[Recipe]], tuple[Recipe, ...]]
 
 ROWS_SHOWN = 40
 WIDTH_SHOWN = 32
@@ -48,18 +54,24 @@ def run(
     ] = None,
     account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one recipe as CSV with a head line.")] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--archive", metavar="FOLDER", help="Ask the files of `oms archive` instead of the log."
+        ),
+    ] = None,
 ) -> int:
-    """Run one recipe, or all of them and the checks."""
-    from replay.audit import as_objects, ask
+    """Run one recipe, or all of them and the checks, on the log or on an archive of it."""
+    from replay.audit import as_objects
 
     output = output_of(context)
     wanted = _wanted(name, everything=everything, as_csv=as_csv)
     narrowed = day_of(day)
     answers = []
-    with opened_database(output) as connection:
-        for recipe in wanted:
+    with _asked(output, archive) as (ask, can_answer):
+        for recipe in can_answer(wanted) if everything else wanted:
             started = time.monotonic()
-            answer = ask(connection, recipe, day=narrowed, account=account)
+            answer = ask(recipe, narrowed, account)
             answers.append(answer)
             if everything:
                 _summary(output, answer, time.monotonic() - started)
@@ -71,6 +83,29 @@ def run(
     results = [{"name": one.recipe.name, "rows": list(as_objects(one))} for one in answers]
     output.finish({"results": results}, ok=good)
     return 0 if good else 1
+
+
+@contextmanager
+def _asked(output: Output, archive: Path | None) -> "Iterator[tuple[Ask, Choose]]":
+    """How to ask the log of this command line, or an archive, and which of all questions it can answer."""
+    from replay import audit
+
+    if archive is None:
+        with opened_database(output) as connection:
+            yield (
+                (lambda recipe, day, account: audit.ask(connection, recipe, day=day, account=account)),
+                tuple,
+            )
+        return
+    require_archive(output)
+    from eventlog.archive import Archive
+    from replay.audit import parquet
+
+    with closing(parquet.opened(Archive(archive))) as files:
+        yield (
+            (lambda recipe, day, account: parquet.ask(files, recipe, day=day, account=account)),
+            parquet.answerable,
+        )
 
 
 def _wanted(name: str | None, *, everything: bool, as_csv: bool) -> "Sequence[Recipe]":
