@@ -17,7 +17,7 @@ from oms.events.strategy import (
     TrailOnlyRequested,
 )
 from oms.values import PositionSide, Severity
-from tests.simulation.market import mixed
+from tests.simulation.market import Told, mixed
 from tests.simulation.plan import Fault, Wish
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def tick(day: "Day", at: int) -> None:
         if at < weather.silent_until:
             continue
         received = wall - (5000 * MS if at < weather.stale_until else 0)
-        world.tell(QuoteReported(instrument=name, bid=_price(bid), ask=_price(ask), received_at=received))
+        quote = QuoteReported(instrument=name, bid=_price(bid), ask=_price(ask), received_at=received)
+        if world.tell(quote):
+            world.told[name] = Told(received, wall, quote.bid, quote.ask)
         if prints and bid is not None and ask is not None:
             world.tell(TradePrinted(instrument=name, price=bid * CENT, received_at=received))
         weather.spike = 0
@@ -313,4 +315,5 @@ def _stall(day: "Day", one: Fault, at: int) -> None:
     assert world.time is not None
     world.clock += one.ms * MS
     world.time.now = world.clock
+    world.is_asleep = True
     world.attempt(world.desk.advance, world.clock)

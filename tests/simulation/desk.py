@@ -7,7 +7,7 @@ copied, lost, late or out of order, the connection falls, a request gets no answ
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from oms.brokers.base import Sink
 from oms.commands import Command
@@ -24,6 +24,14 @@ SOURCE = "oracle"
 
 class Crash(BaseException):
     """The process is gone, at this very place."""
+
+
+class Question(NamedTuple):
+    """A question for the books: when, over which link, and whether for all of them."""
+
+    at: int
+    link: int
+    whole: bool
 
 
 class Desk:
@@ -53,10 +61,19 @@ class Desk:
         """When the last report of an order was lost; the next complete books that were asked for later tell of it."""
         self.owes_correction = False
         """Whether a correction was lost since all of the books were asked for: positions do not tell of a price."""
+        self.link = 0
+        """How often the link was made."""
+        self.now_of: Callable[[], int] = lambda: self.now
+        """What time it is where questions are asked: the link itself learns of it with the next command only."""
+        self.questions: list[Question] = []
         self._asked: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.sent: list[tuple[int, Command]] = []
+        self.tried: set[int] = set()
+        """Commands that were handed over, whatever became of them then."""
+        self.torn: set[int] = set()
+        """Of these the ones that broke the link while they were sent, which this end does not tell."""
         self.effects: list[tuple[int, Request]] = []
         self.received: Counter[str] = Counter()
         self.on_strike: Callable[[str], None] = lambda _kind: None
@@ -67,6 +84,7 @@ class Desk:
         """Connect. The answer comes with the next `advance`."""
         self._sink = sink
         self._session += 1
+        self.link += 1
         self._held.clear()
         self._swapped = None
         self.down = False
@@ -79,6 +97,7 @@ class Desk:
     def send_at(self, command: Command, now: int) -> None:
         """Put a command on the wire."""
         self.now = max(self.now, now)
+        self.tried.add(command.seq)
         kind = wording.KINDS[type(command)]
         self._cross("send")
         request = wording.request_of(command, reduce_only=self.oracle.floor.behaviour.native_reduce_only)
@@ -104,6 +123,7 @@ class Desk:
                     failure = _failed(command, sent=True, text="no answer from the broker")
                 case "raise_sent":
                     self._arrive(request, 0)
+                    self.torn.add(command.seq)
                     raise OSError("connection reset while sending")
         if arrives:
             self._arrive(request, delay)
@@ -114,6 +134,7 @@ class Desk:
     def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for all books."""
         self._asked[asked_at_seq] = self.now
+        self.questions.append(Question(self.now_of(), self.link, whole))
         self.owes_correction = self.owes_correction and not whole
         if not self.down:
             self._arrive(AskBooks(asked_at_seq, whole), 0)
@@ -294,6 +315,7 @@ class Desk:
         if session != self._session or not self.down:
             return
         self.down = False
+        self.link += 1
         self._local(BrokerLinkChanged(status=BrokerLinkStatus.CONNECTED))
         self.oracle.link_made(now)
         held, self._held = self._held, []

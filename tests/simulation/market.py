@@ -3,14 +3,24 @@
 Value noise in five octaves; everything in whole ticks and whole milliseconds.
 """
 
+from decimal import Decimal
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 OCTAVES: Final = ((2_500, 3), (15_000, 8), (120_000, 30), (900_000, 90), (7_200_000, 127))
 """(length in ms, amplitude in ticks) of each octave; amplitudes fit a byte."""
 BASE: Final = 10_000
 DAY_MS: Final = 86_400_000
 _MASK: Final = (1 << 64) - 1
+
+
+class Told(NamedTuple):
+    """The newest quote that a process took: when it was received, and when it was told."""
+
+    received: int
+    at: int
+    bid: Decimal | None
+    ask: Decimal | None
 
 
 class Path:

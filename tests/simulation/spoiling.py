@@ -20,7 +20,7 @@ Spoil = Callable[[Scene], bool]
 
 
 def fired(plan: Plan, when: str, spoil: Spoil) -> set[str]:
-    """The invariants violated in the run in which `spoil` had its effect first."""
+    """The invariants violated in the run in which `spoil` had its effect first, and the checks that said so."""
     world = World(plan)
     checks, plain = world.checks, world.checks._run
     done: list[bool] = []
@@ -33,7 +33,7 @@ def fired(plan: Plan, when: str, spoil: Spoil) -> set[str]:
     checks._run = run  # type: ignore[method-assign]
     world.run()
     assert done, "the moment never came"
-    return {one.invariant for one in checks.violations}
+    return {name for one in checks.violations for name in (one.invariant, one.check)}
 
 
 def decision(kind: type[Event], **changes: Any) -> Spoil:

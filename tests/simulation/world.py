@@ -26,7 +26,7 @@ from tests.simulation import timeline
 from tests.simulation.checks import Checks, Violation
 from tests.simulation.desk import Crash, Desk
 from tests.simulation.faultylog import FaultyLog
-from tests.simulation.market import Path
+from tests.simulation.market import Path, Told
 from tests.simulation.oracle.behaviour import personality
 from tests.simulation.oracle.broker import Oracle
 from tests.simulation.oracle.floor import Quirk
@@ -95,6 +95,7 @@ class World:
         self.clock = self.today.open_at - 60_000 * MS
         self.oracle = Oracle(personality(plan.personality, **plan.switches), plan.seed, _quirks(plan))
         self.desk = Desk(self.oracle, plan.faults)
+        self.desk.now_of = lambda: self.time.now if self.time is not None else self.clock
         self.paths = {name: Path(plan.seed, name, plan.days, calm=plan.calm) for name in plan.symbols}
         self.runner: Runner | None = None
         self.time: VirtualTime | None = None
@@ -103,6 +104,9 @@ class World:
         self.struck: Counter[str] = Counter()
         self.requests = 0
         self.restarts = 0
+        self.told: dict[str, Told] = {}
+        self.is_asleep = False
+        """Whether time has passed at which the process did not wake up yet."""
         self.checks = Checks(self)
         self.desk.on_strike = self.log.on_strike = self.oracle.floor.on_strike = self.checks.hit
 
@@ -197,10 +201,11 @@ class World:
                 status = VenueStatus.HALTED if halted else VenueStatus.TRADING
                 self.tell(VenueStatusChanged(instrument=name, status=status))
 
-    def tell(self, event: Event) -> None:
-        """Feed an input of the market or the venue at the present time, if a process is there to take it."""
-        if self.time is not None:
-            self.attempt(self.time.feed, Stamped(event=event, logical_time=self.clock), broker_sees=False)
+    def tell(self, event: Event) -> bool:
+        """Feed an input of the market or the venue at the present time; whether a process was there and took it."""
+        if self.time is None:
+            return False
+        return self.attempt(self.time.feed, Stamped(event=event, logical_time=self.clock), broker_sees=False)
 
     def ask(self, event: Event, source: str) -> None:
         """Submit a request of a strategy or an operator at the present time."""
@@ -217,10 +222,11 @@ class World:
         self.desk.drop_client()
         self.checks.died()
 
-    def attempt(self, act: Callable[..., object], *words: object, **named: object) -> None:
+    def attempt(self, act: Callable[..., object], *words: object, **named: object) -> bool:
         """What ends a process ends it here; what the product must never raise is a violation."""
         try:
             act(*words, **named)
+            return True
         except Crash as crash:
             self.struck["crash"] += 1
             self.die(_downtime(self.plan.seed, str(crash)))
@@ -234,6 +240,7 @@ class World:
             self.die()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding.
             self.checks.raised(error)
+        return False
 
     def _observe(self, committed: Committed) -> None:
         self.checks.after_step(committed)
@@ -245,6 +252,7 @@ class World:
     def pass_until(self, at: int) -> None:
         """Let everything happen that is due up to a time."""
         self.clock = max(self.clock, at)
+        self.is_asleep = False
         if self.is_dead:
             self.desk.advance(at)
             self.boot()

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from oms.events.base import Event
 from oms.shell.runner import Committed, Runner
 from tests.simulation.checks import (  # noqa: F401
     answers,
     books,
     conduct,
+    effects,
+    exits,
     kill,
     log,
     market_orders,
@@ -21,10 +24,12 @@ from tests.simulation.checks import (  # noqa: F401
     money,
     orders,
     protection,
+    questions,
+    shell,
     sql,
     truth,
 )
-from tests.simulation.checks.base import DAY, END, QUIET, STEP, TABLE, Scene
+from tests.simulation.checks.base import DAY, END, IDLE, QUIET, STEP, TABLE, Row, Scene
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -36,15 +41,16 @@ IDS = tuple(sorted({row.invariant for row in TABLE}))
 
 
 class Violation(Struct, frozen=True):
-    """An invariant that does not hold: which, at which step (log position), at which time, and what was seen."""
+    """An invariant that does not hold: which, at which step (log position), at which time, what was seen, by whom."""
 
     invariant: str
     step: int
     at: int
     text: str
+    check: str = ""
 
 
-_BY_TIME = {when: [row for row in TABLE if row.when == when] for when in (STEP, QUIET, DAY, END)}
+_BY_TIME = {when: [row for row in TABLE if row.when == when] for when in (STEP, IDLE, QUIET, DAY, END)}
 
 
 class Checks:
@@ -58,7 +64,8 @@ class Checks:
         self.cells: Counter[tuple[str, str, str, str]] = Counter()
         self.marks: Counter[str] = Counter()
         self.healed_at: int | None = None
-        self._quiet_seq = 0
+        self._quiet_seq = self._idle_seq = 0
+        self._chosen: dict[tuple[type[Event], frozenset[type[Event]]], list[Row]] = {}
 
     # The process
 
@@ -98,20 +105,38 @@ class Checks:
 
     def between(self, at: int) -> None:
         """Nothing is being stepped at this moment; it may be a quiet point."""
+        if not self.is_idle():
+            return
+        if self._idle_seq != self.scene.account.seq or self._is_watching():
+            self._idle_seq = self.scene.account.seq
+            self._run(IDLE)
         if self.is_quiet() and self._quiet_seq != self.scene.account.seq:
             self._quiet_seq = self.scene.account.seq
             self.marks["quiet point"] += 1
             self._run(QUIET)
 
+    def is_idle(self) -> bool:
+        """Whether a process runs that has stored and released everything it took."""
+        world, runner = self.world, self.world.runner
+        if runner is None or world.time is None or world.log.is_away or world.is_asleep:
+            return False
+        if world.time._queue or runner._undone:
+            return False
+        return runner.head.seq == runner.book.account.seq
+
+    def _is_watching(self) -> bool:
+        """Whether a level is watched inside, so that a quote that is not logged matters too."""
+        return any(
+            trade.guard is not None
+            for pipeline in self.scene.pipelines.values()
+            if pipeline.open_trades
+            for trade in pipeline.open()
+        )
+
     def is_quiet(self) -> bool:
-        """Whether no command is in flight, no message under way, no input unprocessed, no question open."""
-        world = self.world
-        runner = world.runner
-        if runner is None or world.desk.down or not world.desk.is_idle or world.log.is_away:
-            return False
-        if world.time is None or world.time._queue or runner._undone:
-            return False
-        if runner.head.seq != runner.book.account.seq or not self.scene.account.reconciled:
+        """Whether an idle process has no command in flight, no message under way and no question open."""
+        desk = self.world.desk
+        if desk.down or not desk.is_idle or not self.scene.account.reconciled:
             return False
         return not any(
             pipeline.questions or any(order.pending for order in _live(pipeline))
@@ -130,13 +155,25 @@ class Checks:
     def _run(self, when: str) -> None:
         if self.violations:
             return
-        for row in _BY_TIME[when]:
+        for row in self._rows() if when == STEP else _BY_TIME[when]:
             for text in row.check(self.scene):
-                self.violate(row.invariant, text)
+                self.violate(row.invariant, text, row.check.__name__)
 
-    def violate(self, invariant: str, text: str) -> None:
+    def _rows(self) -> list[Row]:
+        """The checks that have something to say of this step."""
+        key = type(self.scene.input), frozenset(map(type, self.scene.events[1:]))
+        known = self._chosen.get(key)
+        if known is None:
+            known = self._chosen[key] = [
+                row
+                for row in _BY_TIME[STEP]
+                if (not row.on or key[0] in row.on) and (not row.of or not key[1].isdisjoint(row.of))
+            ]
+        return known
+
+    def violate(self, invariant: str, text: str, check: str = "") -> None:
         """Note a violation."""
-        self.violations.append(Violation(invariant, self.scene.account.seq, self.world.clock, text))
+        self.violations.append(Violation(invariant, self.scene.account.seq, self.world.clock, text, check))
 
     def hit(self, kind: str) -> None:
         """A fault struck now: note in which situation."""

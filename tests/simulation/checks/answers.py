@@ -26,7 +26,7 @@ from oms.values import MILLISECOND, SIGN_OF, ZERO, OrderStatus, Severity
 from tests.simulation.checks.base import DAY, END, Scene, check
 
 
-@check("I83")
+@check("I83", on=(EntryRequested, ExitRequested))
 def every_wish_is_answered(scene: Scene) -> Iterator[str]:
     """A request is answered in its own step, exactly once."""
     event = scene.input
@@ -40,7 +40,7 @@ def every_wish_is_answered(scene: Scene) -> Iterator[str]:
             yield f"exit request {event.intent_id} got no answer"
 
 
-@check("I83")
+@check("I83", of=(EntryAccepted,))
 def intents_are_taken_once(scene: Scene) -> Iterator[str]:
     """One intent becomes at most one trade."""
     taken = scene.own("I83", set())
@@ -51,7 +51,7 @@ def intents_are_taken_once(scene: Scene) -> Iterator[str]:
         taken.add(key)
 
 
-@check("I12")
+@check("I12", on=(UnparsedFrame, DuplicateConflict))
 def inputs_are_not_lost(scene: Scene) -> Iterator[str]:
     """What could not be read or came again otherwise is told, not dropped."""
     told = any(isinstance(one, Alerted) and one.severity is Severity.CRITICAL for one in scene.events[1:])
@@ -59,7 +59,7 @@ def inputs_are_not_lost(scene: Scene) -> Iterator[str]:
         yield f"{type(scene.input).__name__} was not told"
 
 
-@check("I75")
+@check("I75", on=(CommandRefused,))
 def gate_refuses_for_a_reason(scene: Scene) -> Iterator[str]:
     """The gate speaks of exposure only when there is some: budgets of orders that ended are given back."""
     event = scene.input
@@ -122,7 +122,7 @@ def closing_is_asked_for(scene: Scene) -> Iterator[str]:
                 yield f"trade {trade.trade_no} holds {trade.held} in the forced-close window"
 
 
-@check("I88")
+@check("I88", of=(DecisionFailed, SafeModeEntered))
 def failures_stay_at_home(scene: Scene) -> Iterator[str]:
     """No policy of the product raises, and no invariant of its own breaks."""
     for one in scene.decisions(DecisionFailed, SafeModeEntered):
@@ -171,7 +171,7 @@ def nothing_waits_overnight_without_a_position(scene: Scene) -> Iterator[str]:
                 yield f"{order.client_id} ({order.kind}) works overnight and nothing is held"
 
 
-@check("I71")
+@check("I71", on=(BrokerSnapshotReported,))
 def comparing_twice_changes_nothing(scene: Scene) -> Iterator[str]:
     """A second complete snapshot with the same content says nothing new of the position."""
     event = scene.input
@@ -187,7 +187,7 @@ def comparing_twice_changes_nothing(scene: Scene) -> Iterator[str]:
     last["key"], last["told"] = key, told
 
 
-@check("I80")
+@check("I80", on=(QuoteReported,))
 def quotes_are_in_order(scene: Scene) -> Iterator[str]:
     """The newest quote in the state is never older than one that was logged."""
     event = scene.input
@@ -197,7 +197,7 @@ def quotes_are_in_order(scene: Scene) -> Iterator[str]:
             yield f"{event.instrument}: a quote of {event.received_at} was passed over"
 
 
-@check("I45")
+@check("I45", of=(EntryAbandoned,))
 def abandoned_entries_are_over(scene: Scene) -> Iterator[str]:
     """An entry is given up only when nothing of it lives and nothing was bought."""
     for one in scene.decisions(EntryAbandoned):
@@ -211,7 +211,7 @@ def abandoned_entries_are_over(scene: Scene) -> Iterator[str]:
             yield f"trade {trade.trade_no} was abandoned holding {trade.held} or with orders alive"
 
 
-@check("I57")
+@check("I57", of=(CloseRequested,))
 def closes_have_evidence(scene: Scene) -> Iterator[str]:
     """A close names events before it."""
     for one in scene.decisions(CloseRequested):
@@ -241,7 +241,7 @@ def held_is_entered_minus_exited(scene: Scene) -> Iterator[str]:
                 yield f"trade {trade.trade_no}: entered {trade.entered}, its entries bought {bought}"
 
 
-@check("I61")
+@check("I61", on=(CommandRefused, CommandExpired))
 def refusals_settle_placements(scene: Scene) -> Iterator[str]:
     """A command that was refused or expired here never reaches the wire."""
     event = scene.input
@@ -251,7 +251,7 @@ def refusals_settle_placements(scene: Scene) -> Iterator[str]:
         yield f"command {event.command_seq} was refused and sent"
 
 
-@check("I16")
+@check("I16", on=(OrderRejected,))
 def rejections_reach_the_order(scene: Scene) -> Iterator[str]:
     """A rejected order does not go on as if nothing had been said."""
     event = scene.input

@@ -8,6 +8,7 @@ from msgspec import Struct
 from oms.events.base import Event
 from oms.shell.runner import Committed
 from oms.state.account import Account
+from oms.state.market import Market
 from oms.state.order import Order
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
@@ -18,25 +19,34 @@ if TYPE_CHECKING:
 Check = Callable[["Scene"], Iterator[str]]
 """Yields a sentence for everything that does not hold."""
 
-STEP, QUIET, DAY, END = "step", "quiet", "day end", "end"
+STEP, IDLE, QUIET, DAY, END = "step", "idle", "quiet", "day end", "end"
+"""After a step; whenever nothing waits to be stepped, stored or sent; when nothing is under way either; the ends."""
 
 
 class Row(Struct, frozen=True):
-    """A check in the table: the invariant, when it is looked at, and how."""
+    """A check in the table: the invariant, when it is looked at, and how.
+
+    After a step it is looked at for every input, or for those of some types; and for whatever was decided, or only
+    where a decision of some types was made.
+    """
 
     invariant: str
     when: str
     check: Check
+    on: tuple[type[Event], ...] = ()
+    of: tuple[type[Event], ...] = ()
 
 
 TABLE: list[Row] = []
 
 
-def check(invariant: str, when: str = STEP) -> Callable[[Check], Check]:
-    """Enter a check into the table."""
+def check(
+    invariant: str, when: str = STEP, *, on: tuple[type[Event], ...] = (), of: tuple[type[Event], ...] = ()
+) -> Callable[[Check], Check]:
+    """Enter a check into the table. Most have nothing to say of most steps: `on` and `of` say of which it has."""
 
     def enter(one: Check) -> Check:
-        TABLE.append(Row(invariant, when, one))
+        TABLE.append(Row(invariant, when, one, on, of))
         return one
 
     return enter
@@ -102,3 +112,13 @@ class Scene:
         for pipeline in self.pipelines.values():
             for trade in pipeline.open():
                 yield pipeline, trade
+
+
+def is_sound(market: Market) -> bool:
+    """Whether the newest quote has two sides in their order, judged apart from the product."""
+    return market.bid is not None and market.ask is not None and market.bid <= market.ask
+
+
+def is_fresh(market: Market, now: int, stale_us: int) -> bool:
+    """Whether the newest quote may be acted on, judged apart from the product."""
+    return is_sound(market) and market.quote_at is not None and now - market.quote_at <= stale_us

@@ -143,3 +143,11 @@ def everything_settles(scene: Scene) -> Iterator[str]:
         if trade.naked_since is not None:
             yield f"trade {trade.trade_no} is naked"
     yield from _difference(scene)
+
+
+@check("I86", END)
+def calm_days_are_silent(scene: Scene) -> Iterator[str]:
+    """A day on which nothing goes wrong ends without an alert above INFO."""
+    plan = scene.world.plan
+    if plan.calm and not (plan.faults or plan.switches or plan.settings) and scene.memory.get("loud"):
+        yield f"alerts on a calm day: {scene.memory['loud'][:3]}"

@@ -18,7 +18,7 @@ from oms.events.decisions import (
 from oms.events.operator import Act, OperatorCommanded
 from oms.events.session import WriterStarted
 from oms.values import MILLISECOND
-from tests.simulation.checks.base import QUIET, Scene, check
+from tests.simulation.checks.base import QUIET, Scene, check, is_fresh
 
 
 @check("I70")
@@ -37,7 +37,7 @@ def risk_waits_for_the_books(scene: Scene) -> Iterator[str]:
             yield f"trade {one.event.trade_no} begins before the books were compared"
 
 
-@check("I67")
+@check("I67", on=(BrokerSnapshotReported,))
 def failed_queries_change_nothing(scene: Scene) -> Iterator[str]:
     """An incomplete snapshot decides nothing and changes no position."""
     event = scene.input
@@ -50,7 +50,7 @@ def failed_queries_change_nothing(scene: Scene) -> Iterator[str]:
         yield "an incomplete snapshot was taken for the truth"
 
 
-@check("I68")
+@check("I68", on=(BrokerSnapshotReported,))
 def snapshots_undo_nothing(scene: Scene) -> Iterator[str]:
     """No snapshot changes what executions made."""
     if not isinstance(scene.input, BrokerSnapshotReported):
@@ -111,7 +111,7 @@ def inputs_are_counted(scene: Scene) -> Iterator[str]:
     inputs.append(first)
 
 
-@check("I80")
+@check("I80", of=(CloseRequested,))
 def bad_quotes_trigger_nothing(scene: Scene) -> Iterator[str]:
     """A guard or a gap closes on a fresh, two-sided, uncrossed quote or on a print, never on less."""
     stale = (
@@ -122,12 +122,23 @@ def bad_quotes_trigger_nothing(scene: Scene) -> Iterator[str]:
             continue
         market = scene.pipelines[one.event.instrument].market
         by_print = one.event.evidence == (market.last_seq,)
-        if not by_print and not market.is_fresh(scene.now, stale):
+        if not by_print and not is_fresh(market, scene.now, stale):
             age = scene.now - (market.quote_at or 0)
             yield f"{one.event.reason} on a quote of {market.bid} to {market.ask}, {age // 1000} ms old"
 
 
-@check("I81")
+@check("I80")
+def quotes_only_get_newer(scene: Scene) -> Iterator[str]:
+    """A quote that comes late never takes the place of a newer one."""
+    newest = scene.own("I80 newest", {})
+    for pipeline in scene.changed:
+        at = pipeline.market.quote_at or 0
+        if at < newest.get(pipeline.name, 0):
+            yield f"{pipeline.name}: a quote of {at} took the place of one of {newest[pipeline.name]}"
+        newest[pipeline.name] = at
+
+
+@check("I81", on=(ClockAdvanced,))
 def deadlines_are_not_missed(scene: Scene) -> Iterator[str]:
     """A clock input serves every deadline that has come; none is left behind it."""
     world = scene.world
@@ -138,7 +149,7 @@ def deadlines_are_not_missed(scene: Scene) -> Iterator[str]:
         yield f"a deadline {(scene.now - due) // 1000} ms ago is still to come"
 
 
-@check("I77")
+@check("I77", of=(EntryAccepted,))
 def trades_keep_their_configuration(scene: Scene) -> Iterator[str]:
     """A trade names the configuration in force when it began."""
     for one in scene.decisions(EntryAccepted):
@@ -161,7 +172,7 @@ def acts_are_logged_before_their_effect(scene: Scene) -> Iterator[str]:
             yield f"kill level {one.event.level} without an operator"
 
 
-@check("I73")
+@check("I73", on=(OperatorCommanded,))
 def kill_acts_have_effect(scene: Scene) -> Iterator[str]:
     """Pressing kill leaves at least that level."""
     event = scene.input

@@ -28,7 +28,19 @@ def kill_adds_no_risk(scene: Scene) -> Iterator[str]:
             yield f"{command.client_order_id} adds risk at kill level {scene.account.kill_level}"
 
 
-@check("I75")
+@check("I74")
+def openers_leave_under_a_kill(scene: Scene) -> Iterator[str]:
+    """From K2 on every entry that works is given up."""
+    assert scene.committed is not None
+    for name in scene.committed.result.decided if scene.account.kill_level >= 2 else ():
+        pipeline = scene.pipelines[name]
+        for trade in pipeline.open():
+            for order in pipeline.live(trade.entries):
+                if order.leaves and not order.pending and not order.refusals:
+                    yield f"entry {order.client_order_id} works at kill level {scene.account.kill_level}"
+
+
+@check("I75", of=(OrderPlaced,))
 def orders_stay_within_limits(scene: Scene) -> Iterator[str]:
     """No order on its way is larger than the limits of size and value."""
     gate = scene.account.settings.gate if scene.account.config_sha256 else None

@@ -38,7 +38,7 @@ def rows_are_gapless(scene: Scene) -> Iterator[str]:
         yield "a step is one input and then decisions"
 
 
-@check("I11")
+@check("I11", on=(OrderFilled,))
 def broker_events_are_ours_or_typed(scene: Scene) -> Iterator[str]:
     """Every fill maps to an order: one of ours, or an external record."""
     event = scene.input

@@ -21,7 +21,7 @@ REASONS = frozenset(
 )
 
 
-@check("I57")
+@check("I57", of=(OrderPlaced, ReplaceRequested))
 def market_orders_have_reasons(scene: Scene) -> Iterator[str]:
     """A market order names one listed reason and events that lie before it."""
     for one in scene.decisions(OrderPlaced, ReplaceRequested):
@@ -34,7 +34,7 @@ def market_orders_have_reasons(scene: Scene) -> Iterator[str]:
             yield f"{event.client_order_id} goes to market on the evidence {event.evidence}"
 
 
-@check("I59")
+@check("I59", of=(OrderPlaced, ReplaceRequested))
 def no_market_order_in_a_halt(scene: Scene) -> Iterator[str]:
     """Nothing goes to market while the venue has halted."""
     for one in scene.decisions(OrderPlaced, ReplaceRequested):
@@ -45,7 +45,7 @@ def no_market_order_in_a_halt(scene: Scene) -> Iterator[str]:
             yield f"{one.event.client_order_id} goes to market in a halt"
 
 
-@check("I58")
+@check("I58", of=(OrderPlaced,))
 def exits_do_not_sell_twice(scene: Scene) -> Iterator[str]:
     """An exit beside other reducing orders only where that was logged, or where their cancel is overdue."""
     for one in scene.decisions(OrderPlaced):

@@ -34,7 +34,7 @@ def lots_are_the_entries(scene: Scene) -> Iterator[str]:
                 yield f"trade {trade.trade_no}: lots do not cost {trade.entry_value}"
 
 
-@check("I29")
+@check("I29", of=(TradeClosed,))
 def results_are_exact(scene: Scene) -> Iterator[str]:
     """The result of a closed trade is exits minus entries, by its own fills."""
     for one in scene.decisions(TradeClosed):

@@ -100,7 +100,7 @@ def cum_falls_by_correction_only(scene: Scene) -> Iterator[str]:
                 yield f"{order.client_order_id}: {old.filled} became {order.filled} by {type(scene.input).__name__}"
 
 
-@check("I19")
+@check("I19", of=(OrderPlaced, ReplaceRequested, CancelRequested))
 def ids_are_unique_for_ever(scene: Scene) -> Iterator[str]:
     """No id of ours is ever used twice."""
     used = scene.own("I19", set())
@@ -139,7 +139,7 @@ def one_change_at_a_time(scene: Scene) -> Iterator[str]:
                     yield f"{order.client_order_id} has two unanswered requests of kind {kind.value}"
 
 
-@check("I22")
+@check("I22", of=(ReplaceRequested, CancelRequested))
 def no_command_for_what_is_over(scene: Scene) -> Iterator[str]:
     """No replace or cancel targets an order proven terminal before the step's decisions."""
     assert scene.committed is not None
@@ -179,7 +179,7 @@ def unknown_ends_by_evidence(scene: Scene) -> Iterator[str]:
                     yield f"{order.client_order_id}: {one.kind.value} was settled by {type(scene.input).__name__}"
 
 
-@check("I87")
+@check("I87", of=(OrderPlaced, ReplaceRequested, CancelRequested, QueryRequested))
 def work_is_bounded(scene: Scene) -> Iterator[str]:
     """Commands per pipeline and minute have a ceiling; the same order is not asked about without end."""
     sent = scene.own("I87", {})

@@ -3,12 +3,20 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from oms.events.decisions import Alerted, EntryAccepted, GuardArmed, OrderPlaced, StopMoved
+from oms.events.decisions import (
+    Alerted,
+    EntryAccepted,
+    GuardArmed,
+    OrderPlaced,
+    ReplaceRequested,
+    RepriceSkipped,
+    StopMoved,
+)
 from oms.state.order import Order, PendingKind
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
 from oms.values import BUY_OF, MILLISECOND, SELL_OF, ZERO, OrderType, PositionSide, Role, TimeInForce
-from tests.simulation.checks.base import QUIET, Scene, check
+from tests.simulation.checks.base import QUIET, Scene, check, is_fresh
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 
@@ -53,10 +61,7 @@ def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
         return True
     if market.is_halted:
         return True
-    fresh = (
-        market.is_two_sided
-        and now - (market.quote_at or 0) <= settings.market_data.stale_quote_ms * MILLISECOND
-    )
+    fresh = is_fresh(market, now, settings.market_data.stale_quote_ms * MILLISECOND)
     guarded = trade.guard is not None and fresh
     if guarded and any(
         (exchanges or one.kind is not PendingKind.CANCEL) and now < one.since + ack
@@ -133,7 +138,7 @@ def one_stop_at_a_time(scene: Scene) -> Iterator[str]:
                 yield f"trade {trade.trade_no} has {len(live)} live stops"
 
 
-@check("I34")
+@check("I34", of=(OrderPlaced,))
 def stops_stand_alone(scene: Scene) -> Iterator[str]:
     """No order of ours belongs to a group: the event has no field for one."""
     for one in scene.decisions(OrderPlaced):
@@ -141,7 +146,7 @@ def stops_stand_alone(scene: Scene) -> Iterator[str]:
             yield f"{one.event.client_order_id} names a group"
 
 
-@check("I35")
+@check("I35", of=(OrderPlaced,))
 def stops_outlive_the_session(scene: Scene) -> Iterator[str]:
     """Stops are good till cancelled."""
     for one in scene.decisions(OrderPlaced):
@@ -149,7 +154,7 @@ def stops_outlive_the_session(scene: Scene) -> Iterator[str]:
             yield f"stop {one.event.client_order_id} is {one.event.time_in_force.value}"
 
 
-@check("I36")
+@check("I36", of=(StopMoved,))
 def stops_never_loosen(scene: Scene) -> Iterator[str]:
     """The effective level never moves away from the market, restarts included."""
     best = scene.own("I36", {})
@@ -164,7 +169,7 @@ def stops_never_loosen(scene: Scene) -> Iterator[str]:
         best[trade.trade_no] = one.event.level
 
 
-@check("I37")
+@check("I37", of=(StopMoved, GuardArmed))
 def stop_is_finite(scene: Scene) -> Iterator[str]:
     """The effective stop is a finite, positive price."""
     for one in scene.decisions(StopMoved, GuardArmed):
@@ -173,7 +178,7 @@ def stop_is_finite(scene: Scene) -> Iterator[str]:
             yield f"a stop level of {level}"
 
 
-@check("I38")
+@check("I38", of=(OrderPlaced,))
 def stops_are_not_through_the_market(scene: Scene) -> Iterator[str]:
     """A stop is sent only if a fresh quote is not at or through it."""
     for one in scene.decisions(OrderPlaced):
@@ -183,7 +188,7 @@ def stops_are_not_through_the_market(scene: Scene) -> Iterator[str]:
         pipeline = scene.pipelines[event.instrument]
         market = pipeline.market
         stale = scene.account.settings.market_data.stale_quote_ms * MILLISECOND
-        if not market.is_fresh(scene.now, stale):
+        if not is_fresh(market, scene.now, stale):
             continue
         price = market.exit_price(event.side)
         trade = pipeline.trades[event.trade_no]
@@ -192,7 +197,7 @@ def stops_are_not_through_the_market(scene: Scene) -> Iterator[str]:
             yield f"a stop at {event.price_stop} was sent with the market at {price}"
 
 
-@check("I39")
+@check("I39", of=(OrderPlaced,))
 def stop_limits_lie_beyond(scene: Scene) -> Iterator[str]:
     """The limit of a stop-limit lies beyond its trigger, toward a fill, on the tick."""
     for one in scene.decisions(OrderPlaced):
@@ -205,6 +210,12 @@ def stop_limits_lie_beyond(scene: Scene) -> Iterator[str]:
             if event.side.value == "SELL"
             else (event.price_limit >= event.price_stop)
         )
+        setting = scene.account.configs[
+            scene.pipelines[event.instrument].trades[event.trade_no].config_sha256
+        ].stop
+        sign = 1 if event.side.value == "SELL" else -1
+        exact = event.price_stop * (1 - sign * setting.limit_offset_pct)
+        beyond = beyond and sign * (exact - event.price_limit) >= 0
         if not beyond or event.price_limit % tick or event.price_stop % tick:
             yield f"stop {event.price_stop} with limit {event.price_limit}"
 
@@ -296,7 +307,7 @@ def targets_within_the_position(scene: Scene) -> Iterator[str]:
                 yield f"trade {trade.trade_no}: targets for {total}, held {trade.held}"
 
 
-@check("I47")
+@check("I47", of=(OrderPlaced,))
 def tranches_are_whole(scene: Scene) -> Iterator[str]:
     """Tranche quantities are positive whole lots."""
     for one in scene.decisions(OrderPlaced):
@@ -317,13 +328,15 @@ def trail_only_has_no_targets(scene: Scene) -> Iterator[str]:
 @check("I49")
 def entries_stay_in_the_zone(scene: Scene) -> Iterator[str]:
     """The limit never passes the zone maximum, and cycles are bounded."""
-    from oms.events.decisions import ReplaceRequested
-
-    for one in scene.decisions(OrderPlaced, ReplaceRequested):
+    for one in scene.decisions(OrderPlaced, ReplaceRequested, RepriceSkipped):
         event = one.event
         pipeline = scene.pipelines[event.instrument]
         order = pipeline.orders[event.client_order_id]
-        if order.role is not Role.ENTRY or event.price_limit is None:
+        if order.role is not Role.ENTRY:
+            continue
+        if order.cycles > scene.account.settings.entry.max_cycles:
+            yield f"entry of trade {event.trade_no} is in cycle {order.cycles}"
+        if isinstance(event, RepriceSkipped) or event.price_limit is None:
             continue
         trade = pipeline.trades[event.trade_no]
         over = (
@@ -333,11 +346,9 @@ def entries_stay_in_the_zone(scene: Scene) -> Iterator[str]:
         )
         if over:
             yield f"entry of trade {trade.trade_no} at {event.price_limit}, the zone ends at {trade.zone_max}"
-        if order.cycles > scene.account.settings.entry.max_cycles:
-            yield f"entry of trade {trade.trade_no} is in cycle {order.cycles}"
 
 
-@check("I51")
+@check("I51", of=(EntryAccepted,))
 def no_entry_at_the_wrong_time(scene: Scene) -> Iterator[str]:
     """No entry in the forced-close window, under a kill, unreconciled, paused or halted."""
     account = scene.account
@@ -351,7 +362,7 @@ def no_entry_at_the_wrong_time(scene: Scene) -> Iterator[str]:
             yield "an entry was accepted in kill, pause, halt or before reconciliation"
 
 
-@check("I30")
+@check("I30", of=(EntryAccepted,))
 def new_cycles_begin_flat(scene: Scene) -> Iterator[str]:
     """A new trade needs the former one flat and nothing of it alive."""
     for one in scene.decisions(EntryAccepted):
@@ -379,7 +390,7 @@ def entry_rest_is_given_up(scene: Scene) -> Iterator[str]:
                     yield f"entry {order.client_order_id} still works {since} ms after its fill"
 
 
-@check("I53")
+@check("I53", of=(EntryAccepted,))
 def entries_wait_for_the_session(scene: Scene) -> Iterator[str]:
     """No entry before the regular session: pre-market rules are not traded."""
     for one in scene.decisions(EntryAccepted):
