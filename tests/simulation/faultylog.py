@@ -5,12 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventlog.envelope import Head, StepRecord
-from eventlog.errors import DatabaseAway
+from eventlog.errors import DatabaseAway, DuplicateKey
 from eventlog.log import EventLog
 from tests.simulation.desk import Crash
 from tests.simulation.plan import Fault
 
 MS = 1000
+ROLES = ("ENTRY", "STOP", "EXIT")
+LATER = 3
+"""How many appends after a batch that was refused because of a copy are an occasion of their own."""
+
+
+def _holds(steps: Sequence[StepRecord], word: str) -> bool:
+    """Whether a command in these steps says the word."""
+    return any(word in row.body for step in steps for row in step.outbox)
 
 
 class FaultyLog:
@@ -19,11 +27,12 @@ class FaultyLog:
     def __init__(self, log: EventLog, faults: tuple[Fault, ...], now_of: Callable[[], int]) -> None:
         self._log = log
         self._now_of = now_of
-        self._faults: dict[int, list[Fault]] = defaultdict(list)
+        self._faults: dict[tuple[str, int], list[Fault]] = defaultdict(list)
         for fault in faults:
-            if fault.on == "append":
-                self._faults[fault.nth].append(fault)
-        self.appends = 0
+            if fault.on.split(":")[0] == "append":
+                self._faults[fault.on, fault.nth].append(fault)
+        self.counts: Counter[str] = Counter()
+        self._again = 0
         self.away_until = 0
         self.healthy = False
         self.struck: Counter[str] = Counter()
@@ -58,24 +67,41 @@ class FaultyLog:
         if not steps:
             return head
         self._refuse()
-        self.appends += 1
-        faults = [] if self.healthy else self._faults.get(self.appends, [])
+        faults = self._strikes(steps)
+        where = self.counts["append"]
         for fault in faults:
             self.struck[fault.kind] += 1
             self.on_strike(fault.kind)
             if fault.kind == "crash_before":
-                raise Crash(f"before append {self.appends}")
+                raise Crash(f"before append {where}")
             if fault.kind == "log_away":
                 self.away_until = self._now_of() + fault.ms * MS
                 self._refuse()
-        after = self._log.append(head, steps)
+        try:
+            after = self._log.append(head, steps)
+        except DuplicateKey:
+            self._again = LATER
+            raise
         for fault in faults:
             if fault.kind == "crash_after":
-                raise Crash(f"after append {self.appends}")
+                raise Crash(f"after append {where}")
             if fault.kind == "log_unknown":
                 self.away_until = self._now_of() + fault.ms * MS
                 raise DatabaseAway("stored, but nobody said so")
         return after
+
+    def _strikes(self, steps: Sequence[StepRecord]) -> list[Fault]:
+        """Count the occasion under all its names: of any append, by whose command is in it, after a refused batch."""
+        names = ["append", *(f"append:{role}" for role in ROLES if _holds(steps, f'"{role}"'))]
+        if self._again:
+            self._again -= 1
+            names.append("append:again")
+        found: list[Fault] = []
+        for name in names:
+            self.counts[name] += 1
+            if not self.healthy:
+                found += self._faults.get((name, self.counts[name]), ())
+        return found
 
     def _refuse(self) -> None:
         if self.is_away:

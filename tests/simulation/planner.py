@@ -4,6 +4,7 @@ Swarm: each seed takes a random subset of fault kinds at random strength. One se
 and must end without an alert; one in twenty is extreme.
 """
 
+from collections.abc import Iterator
 from random import Random
 
 from tests.simulation.plan import Fault, Plan, Wish
@@ -103,6 +104,26 @@ TIMED: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = (
     ("kill2", (0,), (0,)),
     ("kill3", (0,), (0,)),
 )
+EXTRA: tuple[tuple[str, Row], ...] = (
+    ("first books", ("no_answer", ("books:first",), (0,), (0,))),
+    ("half of the first books", ("incomplete", ("books:first",), (0,), (0,))),
+    (
+        "log away with a command",
+        ("log_away", ("append:ENTRY", "append:STOP", "append:EXIT"), (300, 3000, 15_000), (0,)),
+    ),
+    ("log away behind a copy", ("log_away", ("append:again",), (300, 3000), (0,))),
+    ("crash with a command", ("crash_after", ("append:ENTRY", "append:STOP", "append:EXIT"), (0,), (0,))),
+    ("stop without an answer", ("lose_request", ("out:new:STOP",), (0,), (0,))),
+    ("target comes late", ("late_request", ("out:new:TARGET",), (5000, 15_000, 60_000), (0,))),
+    ("overfill", ("overfill", ("trade", "trade:LIMIT"), (0,), (1, 7))),
+)
+"""Kinds from above on occasions that they seldom meet by themselves; each has a random stream of its own name."""
+EXTRA_SHARE = 0.12
+SOON: tuple[tuple[str, float], ...] = (
+    *((kind, EXTRA_SHARE) for kind in ("gap", "halt", "silence", "crossed", "cut", "kill_process")),
+    ("kill2", 0.03),
+)
+"""Kinds from above, and in how many plans they strike within seconds of what the strategy asks for."""
 RARE = {"kill1", "kill2", "kill3", "venue_cancels_all", "flat"}
 """At most one of these in a plan, and seldom: afterwards little happens."""
 SPREAD = {
@@ -135,7 +156,11 @@ def plan_of(seed: int, days: int = 1) -> Plan:
     if not calm:
         kinds = _swarm(seed, personality)
         strength = 6 if extreme else shape.choice([1, 2, 3])
-        faults = _faults(seed, kinds, strength, days, close, wishes)
+        faults = (
+            *_faults(seed, kinds, strength, days, close, wishes),
+            *_extra(seed, strength, days),
+            *_soon(seed, strength, wishes),
+        )
     heal = close - shape.choice([45, 45, 25, 8]) * MINUTE
     return Plan(
         seed=seed,
@@ -167,6 +192,11 @@ def _settings(seed: int, *, calm: bool) -> dict[str, str | int | bool]:
         found["protection.on_exhausted"] = "kill_switch"
     if chance.random() < 0.1:
         found["stop.replace_mode"] = "cancel_then_place"
+    limits = Random(f"limits|{seed}")
+    if limits.random() < 0.25:
+        found["risk.max_gross_exposure"] = limits.choice(["50000", "90000"])
+    if limits.random() < 0.25:
+        found["entry.valid_for_ms"] = 2000
     return found
 
 
@@ -232,6 +262,39 @@ def _swarm(seed: int, personality: str) -> set[str]:
     if chance.random() < 0.12:
         kinds.add(chance.choice(sorted(RARE)))
     return kinds or {chance.choice(names)}
+
+
+def _extra(seed: int, strength: int, days: int) -> Iterator[Fault]:
+    for name, (kind, occasions, times, quantities) in EXTRA:
+        chance = Random(f"extra|{seed}|{name}")
+        if chance.random() >= EXTRA_SHARE:
+            continue
+        for _ in range(chance.randint(1, 3) * strength * days):
+            yield Fault(
+                kind=kind,
+                on=chance.choice(occasions),
+                nth=chance.randint(1, 8 * days),
+                ms=chance.choice(times),
+                quantity=chance.choice(quantities),
+            )
+
+
+def _soon(seed: int, strength: int, wishes: tuple[Wish, ...]) -> Iterator[Fault]:
+    rows = {kind: (times, quantities) for kind, times, quantities in TIMED}
+    for kind, share in SOON:
+        chance = Random(f"soon|{seed}|{kind}")
+        if chance.random() >= share:
+            continue
+        for _ in range(chance.randint(1, 2) * strength):
+            near = chance.choice(wishes)
+            yield Fault(
+                kind=kind,
+                day=near.day,
+                at=max(near.at + chance.randint(-2000, 6000), 0),
+                ms=chance.choice(rows[kind][0]),
+                quantity=chance.choice(rows[kind][1]),
+                symbol=near.symbol,
+            )
 
 
 def _faults(

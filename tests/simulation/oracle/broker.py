@@ -135,6 +135,7 @@ class Oracle:
     def link_made(self, at: int) -> None:
         """The client is there (again)."""
         self._link_down_at = None
+        self.floor.is_first = True
         if self.floor.behaviour.replays_on_connect:
             self.restate_statuses(at)
 

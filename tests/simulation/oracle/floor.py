@@ -49,6 +49,8 @@ class Floor:
     now: int = 0
     planned: int = 0
     numbered: int = 0
+    is_first: bool = True
+    """Whether the books have not been asked for since the link was made."""
 
     def draw(self, *what: object) -> int:
         """A large number that depends on the seed and on `what` only."""

@@ -345,7 +345,9 @@ def _tell_order(floor: Floor, request: AskOrder, at: int) -> None:
 
 def tell_books(floor: Floor, request: AskBooks, at: int) -> None:
     """Open orders and the day's executions where the whole was asked for, then what closes the answer."""
-    quirks = {quirk.kind: quirk for quirk in floor.strikes("books")}
+    names = ("books", "books:first") if floor.is_first else ("books",)
+    floor.is_first = False
+    quirks = {quirk.kind: quirk for quirk in floor.strikes(*names)}
     for quirk in quirks.values():
         floor.strike(quirk)
     if "no_answer" in quirks:
