@@ -113,6 +113,11 @@ CORPUS: tuple[Wrong, ...] = (
         REPORTS,
         "        status=status,\n        leaves=ZERO,\n        pending=(),\n        cancel_cause=cause,",
         "        status=status,\n        pending=(),\n        cancel_cause=cause,",
+        (
+            FILLS,
+            "    if status in ENDED_STATES:\n        return ZERO\n    unfilled",
+            "    unfilled",
+        ),
     ),
     wrong(
         "an election is overheard",

@@ -220,4 +220,22 @@ SHELL: tuple[Wrong, ...] = (
         'f"oid1|{log_id}|{account}|{epoch}|{seq}|{leg}"',
         'f"oid1|{log_id}|{account}|{seq % 50}|{leg}"',
     ),
+    wrong(
+        "what a look finds is not followed up",
+        "oms/shell/books.py",
+        "        return any(times <= TRIES for times in self._odds.values())",
+        "        return False",
+    ),
+    wrong(
+        "an older quote takes the place of a newer one",
+        "oms/state/market.py",
+        "    if market.quote_at is not None and event.received_at < market.quote_at:",
+        "    if False:",
+    ),
+    wrong(
+        "openers work on under a kill",
+        POLICIES + "entry.py",
+        "    if view.account.kill_level >= CANCEL_OPENERS:",
+        "    if False:",
+    ),
 )
