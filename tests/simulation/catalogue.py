@@ -109,6 +109,7 @@ ROWS: tuple[Row, ...] = (
     ("M05-fat-print", small(at("spike", quantity=-300)), ""),
     ("M07-gap-below-the-stop", small(GAP), ""),
     ("M08-halt-with-a-position", small(at("halt", ms=30_000), at("gap", when=HELD + 9000, quantity=-90)), ""),
+    ("M08-halt-before-the-exit", small(at("halt", ms=30_000, when=LEAVE - 5000)), ""),
     ("M09-halt-in-a-replace", small(at("halt", ms=20_000, when=ENTER + 5001), switches={"amend_takes_ms": 200}), ""),
     ("M11-pause-resume-pause", small(*(at("halt", ms=3000, when=HELD + 9000 * n) for n in range(4))), ""),
     ("M15-silent-market", small(at("silence", ms=40_000, when=ENTER + 100)), ""),

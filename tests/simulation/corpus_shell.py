@@ -227,10 +227,10 @@ SHELL: tuple[Wrong, ...] = (
         "        return False",
     ),
     wrong(
-        "an older quote takes the place of a newer one",
-        "oms/state/market.py",
-        "    if market.quote_at is not None and event.received_at < market.quote_at:",
-        "    if False:",
+        "what is odd about an order is told and not asked about",
+        "oms/step.py",
+        "            if anomaly.wants_query and own is not None and pipeline is not None and own not in asked:",
+        "            if False:",
     ),
     wrong(
         "openers work on under a kill",

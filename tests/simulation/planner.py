@@ -118,9 +118,13 @@ EXTRA: tuple[tuple[str, Row], ...] = (
     ("overfill", ("overfill", ("trade", "trade:LIMIT"), (0,), (1, 7))),
 )
 """Kinds from above on occasions that they seldom meet by themselves; each has a random stream of its own name."""
-EXTRA_SHARE = 0.12
+EXTRA_SHARE = 0.08
 SOON: tuple[tuple[str, float], ...] = (
-    *((kind, EXTRA_SHARE) for kind in ("gap", "halt", "silence", "crossed", "cut", "kill_process")),
+    *((kind, EXTRA_SHARE) for kind in ("gap", "silence", "crossed")),
+    ("halt", 0.12),
+    ("cut", 0.06),
+    ("kill_process", 0.04),
+    ("pause", 0.04),
     ("kill2", 0.03),
 )
 """Kinds from above, and in how many plans they strike within seconds of what the strategy asks for."""
@@ -249,7 +253,15 @@ def _wishes(seed: int, day: int, symbols: tuple[str, ...], close: int, *, calm: 
             if calm or chance.random() < 0.8:
                 found.append(Wish(what="leave", day=day, at=at + stay + MINUTE, symbol=symbol))
             at += stay + chance.randint(3, 40) * MINUTE
-    return found
+    return found if calm else [*found, *_late(seed, day, symbols[0], close)]
+
+
+def _late(seed: int, day: int, symbol: str, close: int) -> Iterator[Wish]:
+    """Now and then an entry is asked for when every position is about to be left."""
+    chance = Random(f"late|{seed}|{day}")
+    if chance.random() < 0.15:
+        at = close - chance.randint(MINUTE, 14 * MINUTE)
+        yield Wish(day=day, at=at, symbol=symbol, quantity=10, risk=60, zone=25)
 
 
 def _swarm(seed: int, personality: str) -> set[str]:
@@ -290,7 +302,7 @@ def _soon(seed: int, strength: int, wishes: tuple[Wish, ...]) -> Iterator[Fault]
             yield Fault(
                 kind=kind,
                 day=near.day,
-                at=max(near.at + chance.randint(-2000, 6000), 0),
+                at=max(near.at + chance.randint(-6000, 4000), 0),
                 ms=chance.choice(rows[kind][0]),
                 quantity=chance.choice(rows[kind][1]),
                 symbol=near.symbol,

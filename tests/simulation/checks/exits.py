@@ -1,6 +1,7 @@
 """D and F. How a trade is left: for a true reason, in turn with its stop and targets, and never in a halt."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from oms.events.broker import BrokerSnapshotReported
 from oms.events.decisions import Alerted, CloseRequested, OrderPlaced, ReplaceRequested
@@ -65,7 +66,10 @@ def exits_rest_in_a_halt(scene: Scene) -> Iterator[str]:
     """While the venue has halted no exit is placed or changed."""
     for one in scene.decisions(OrderPlaced, ReplaceRequested):
         pipeline = scene.pipelines[one.event.instrument]
-        if pipeline.market.is_halted and pipeline.orders[one.event.client_order_id].role is Role.EXIT:
+        order = pipeline.orders[one.event.client_order_id]
+        # A stop that the exit takes over keeps its role and loses its stop price.
+        leaves = order.role is Role.EXIT or (order.role is Role.STOP and one.event.price_stop is None)
+        if pipeline.market.is_halted and leaves:
             yield f"exit {one.event.client_order_id} is worked in a halt"
 
 
@@ -135,10 +139,5 @@ def differences_are_told(scene: Scene) -> Iterator[str]:
         before = scene.before.get(name, pipeline)
         known = before.notes.get("reconciliation", {}).get("difference", "0") if before is not None else "0"
         difference = theirs - pipeline.position
-        if (
-            difference
-            and newest <= event.asked_at_seq
-            and str(difference.normalize()) != known
-            and name not in told
-        ):
+        if difference and newest <= event.asked_at_seq and difference != Decimal(known) and name not in told:
             yield f"{name}: the books say {theirs}, the log {pipeline.position}, and nobody was told"
