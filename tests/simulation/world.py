@@ -218,6 +218,7 @@ class World:
     def die(self, ms: int = 0) -> None:
         """The process is gone with everything it held in memory."""
         self.runner = self.time = None
+        self.told.clear()
         self.dead_until = self.clock + ms * MS
         self.desk.drop_client()
         self.checks.died()

@@ -66,10 +66,11 @@ def exits_rest_in_a_halt(scene: Scene) -> Iterator[str]:
     """While the venue has halted no exit is placed or changed."""
     for one in scene.decisions(OrderPlaced, ReplaceRequested):
         pipeline = scene.pipelines[one.event.instrument]
+        if not pipeline.market.is_halted:
+            continue
         order = pipeline.orders[one.event.client_order_id]
         # A stop that the exit takes over keeps its role and loses its stop price.
-        leaves = order.role is Role.EXIT or (order.role is Role.STOP and one.event.price_stop is None)
-        if pipeline.market.is_halted and leaves:
+        if order.role is Role.EXIT or (order.role is Role.STOP and one.event.price_stop is None):
             yield f"exit {one.event.client_order_id} is worked in a halt"
 
 
