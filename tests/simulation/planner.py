@@ -124,7 +124,7 @@ SOON: tuple[tuple[str, float], ...] = (
     ("halt", 0.12),
     ("cut", 0.06),
     ("kill_process", 0.04),
-    ("pause", 0.04),
+    ("pause", 0.1),
     ("kill2", 0.03),
 )
 """Kinds from above, and in how many plans they strike within seconds of what the strategy asks for."""

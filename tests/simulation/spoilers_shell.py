@@ -109,6 +109,11 @@ def torn(scene: Scene) -> bool:
     return True
 
 
+def unscheduled(scene: Scene) -> bool:
+    scene.memory["unscheduled"] = ["AAA"]
+    return True
+
+
 def watched(told: Told, quote_at: int) -> Spoil:
     """A level is armed far beyond the market, and of the quotes this is what was told and what is logged."""
 

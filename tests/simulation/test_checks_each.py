@@ -36,6 +36,7 @@ from tests.simulation.spoilers_shell import (
     refusal,
     said,
     torn,
+    unscheduled,
     watched,
 )
 from tests.simulation.spoilers_state import placed, unguarded
@@ -57,6 +58,7 @@ ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("what_a_look_finds_is_followed_up", IDLE, BASE, not_followed_up),
     ("quotes_only_get_newer", STEP, BASE, older_quote),
     ("openers_leave_under_a_kill", STEP, BASE, opener_under_a_kill),
+    ("deadlines_outlive_the_process", STEP, CUT, unscheduled),
     ("what_was_decided_leaves", IDLE, BASE, not_sent),
     ("failures_to_send_are_told", IDLE, BASE, torn),
     ("armed_levels_see_the_market", IDLE, BASE, watched(Told(EVER, EVER, D(1), D(2)), 1)),

@@ -74,6 +74,7 @@ class Checks:
         self.scene.account = runner.published.account
         self.scene.pipelines = dict(runner.published.pipelines)
         self.scene.before = {}
+        self.scene.memory["unscheduled"] = shell.unscheduled(runner)
         self.scene.memory["boots"] = self.scene.memory.get("boots", 0) + 1
 
     def died(self) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from oms.events.broker import CommandExpired, CommandFailed, CommandRefused
 from oms.events.market import FeedStale
+from oms.shell.runner import Runner
+from oms.step import next_due
 from oms.values import MILLISECOND, PositionSide
 from tests.simulation.checks.base import IDLE, Scene, check
 
@@ -64,6 +66,23 @@ def failures_to_send_are_told(scene: Scene) -> Iterator[str]:
     for seq in sorted(torn - owed.told):
         yield f"sending command {seq} failed and nobody was told"
     torn.clear()
+
+
+def unscheduled(runner: Runner) -> list[str]:
+    """Pipelines with a deadline to come for which none is scheduled."""
+    book = runner.book
+    return [
+        name
+        for name, pipeline in book.pipelines.items()
+        if book.deadlines.get(name) is None and next_due(book.account, pipeline, book.account.now) is not None
+    ]
+
+
+@check("I81")
+def deadlines_outlive_the_process(scene: Scene) -> Iterator[str]:
+    """Whatever is to come is scheduled by a process that has just begun, before it is told anything."""
+    for name in scene.memory.pop("unscheduled", ()):
+        yield f"{name} has a deadline to come and the new process has scheduled none"
 
 
 @check("I80", on=(FeedStale,))
