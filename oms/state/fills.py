@@ -10,6 +10,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from oms.events.broker import CancelCause, ExecutionBusted, ExecutionCorrected, OrderFilled
+from oms.state import stretches
 from oms.state.order import (
     CANCELED,
     ENDED_STATES,
@@ -25,7 +26,6 @@ from oms.state.order import (
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
-from oms.state.stretches import compared, interval, is_beyond, is_of_present_count, restated_before
 from oms.values import ZERO, Micros, OrderStatus, Role
 
 Result = tuple[Order, tuple[Anomaly, ...]]
@@ -49,11 +49,11 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     if event.revision > 0:
         # Its totals are those of the restatement: even where it is the first that we hear, they bound no stretch.
         return _restate(order, event, known, (quantity, event.price), now, seq)
-    before, after = interval(event.cumulative, quantity)
+    before, after = stretches.interval(event.cumulative, quantity)
     found: tuple[Anomaly, ...] = ()
     # In the plain case the fill begins where the broker's count ended, and nothing needs to be compared.
-    if before is not None and order.executions and not is_beyond(order, before):
-        covered, doubtful = compared(order, before, before + quantity)
+    if before is not None and order.executions and not stretches.is_beyond(order, before):
+        covered, doubtful = stretches.compared(order, before, before + quantity)
         if covered == quantity:
             return _repeated(order, event, (before, after)), ()
         if covered:
@@ -81,7 +81,7 @@ def _booked(
 ) -> Result:
     """Add a new execution. Sums of decimals are exact at the precision of the core, so adding is enough."""
     quantity, price = event.quantity, event.price
-    present = is_of_present_count(order, before)
+    present = stretches.is_of_present_count(order, before)
     execution = Execution(
         root=event.execution,
         revision=event.revision,
@@ -154,11 +154,10 @@ def _restate(
     """Put a higher revision in the place of an execution, or on record before its first report."""
     quantity, price = terms
     if known is None:
-        known = restated_before(order, event.cumulative, quantity)
+        known = stretches.restated_before(order, event.cumulative, quantity)
         if known is not None:
-            named = replace(known, aliases=(*known.aliases, event.execution))
-            order = replace(order, executions=tuple(named if x is known else x for x in order.executions))
-            known = named
+            order = stretches.with_alias(order, known, event.execution)
+            known = _find(order, event.execution)
     same_quantity = known is not None and known.quantity == quantity
     if known is None:
         new = Execution(
@@ -204,7 +203,7 @@ def _restate(
     if order.status is FILLED and changed.status is CANCELED:
         # Its end was reported when it did not matter any more; now something is left that it will not sell.
         found = (*found, *unasked(changed, changed.cancel_cause, changed.text))
-    if order.repeats and not same_quantity and event.cumulative is not None:
+    if order.repeats and not same_quantity:
         changed, more = _not_covered(changed, event.cumulative, now, seq)
         found = (*found, *more)
     return changed, (*found, *_excess(order, changed), *gap(order, changed))
@@ -348,36 +347,39 @@ def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, D
         same = one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch
         # At another price it may be the next fill, that overtook a bust: it stays apart until one comes.
         if same and (one.price == event.price or one.revision):
-            named = replace(one, aliases=(*one.aliases, event.execution))
-            order = replace(order, executions=tuple(named if x is one else x for x in order.executions))
+            order = stretches.with_alias(order, one, event.execution)
             break
     others = [one for one in order.repeats if one.execution != event.execution]
     return replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
 
 
-def _not_covered(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
+def _not_covered(order: Order, count: Decimal | None, now: Micros, seq: int) -> Result:
     """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
-    later than what the restatement is about."""
+    later than what the restatement is about. Of what goes by a second id the same is kept in mind, and no more."""
     found: tuple[Anomaly, ...] = ()
-    for event in order.repeats:
-        if _find(order, event.execution) is not None:
-            continue
-        before, _ = interval(event.cumulative, event.quantity)
-        if before is not None and before >= count:
+    repeats, order = order.repeats, replace(order, repeats=())
+    for event in repeats:
+        before, _ = stretches.interval(event.cumulative, event.quantity)
+        is_later = before is not None and count is not None and before >= count
+        is_named = _find(order, event.execution) is not None
+        if is_later and not is_named:
             text = f"execution {event.execution} was counted after a bust or correction that came later"
             order, more = _taken_back(order, event, text, now, seq)
             found = (*found, *more)
-    kept = tuple(one for one in order.repeats if _find(order, one.execution) is not None)
-    return replace(order, repeats=kept), found
+        elif is_later or (count is None and not is_named):
+            order = replace(order, repeats=(*order.repeats, event))
+    return order, found
 
 
 def explained(order: Order, now: Micros, seq: int) -> Result:
-    """Book the newest fill taken for one on record that is just what the broker counts beyond those.
+    """Book the newest fill taken for another's second id that is just what the broker counts beyond those on record.
 
-    To be asked once the broker has said so twice: a single count may be older than a bust (BB-052).
+    Only what may have overtaken a bust or a correction since. To be asked once the broker has said so twice: a single
+    count may be older than that (BB-052).
     """
     for event in reversed(order.repeats):
-        if event.quantity == order.missing:
+        taken_for = _find(order, event.execution)
+        if taken_for is not None and not taken_for.comparable and event.quantity == order.missing:
             text = f"execution {event.execution} is not another id of one on record: the broker counts both"
             return _taken_back(order, event, text, now, seq)
     return order, ()
@@ -385,12 +387,11 @@ def explained(order: Order, now: Micros, seq: int) -> Result:
 
 def _taken_back(order: Order, event: OrderFilled, text: str, now: Micros, seq: int) -> Result:
     """Book a fill that was taken for one on record."""
-    before, after = interval(event.cumulative, event.quantity)
-    executions = order.executions
-    if any(event.execution in one.aliases for one in executions):
-        executions = tuple(
-            replace(one, aliases=tuple(x for x in one.aliases if x != event.execution)) for one in executions
-        )
+    before, after = stretches.interval(event.cumulative, event.quantity)
+    executions = tuple(
+        replace(one, aliases=tuple(x for x in one.aliases if x != event.execution))
+        for one in order.executions
+    )
     repeats = tuple(one for one in order.repeats if one is not event)
     doubt = anomaly(order, "fill_not_comparable", text, event.quantity, wants_query=True)
     order = replace(order, executions=executions, repeats=repeats)

@@ -6,6 +6,8 @@ from before one and after it do not compare.
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from oms.state.order import Execution, Order
 from oms.values import ZERO
 
@@ -65,3 +67,9 @@ def restated_before(order: Order, count: Decimal | None, quantity: Decimal) -> E
         return None
     alike = [one for one in order.executions if one.quantity == quantity and not one.revision]
     return alike[-1] if alike else None
+
+
+def with_alias(order: Order, one: Execution, name: str) -> Order:
+    """The order with a further id of one of its executions."""
+    known = replace(one, aliases=(*one.aliases, name))
+    return replace(order, executions=tuple(known if x is one else x for x in order.executions))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from oms.events.base import Event
 from oms.events.broker import Fee, FeeReported, ReportedStatus
 from oms.values import OrderStatus, Role, Side
 from tests.unit.state.order_story import (
@@ -96,6 +97,17 @@ def test_a_fill_that_overtook_a_bust_is_booked_once_the_broker_counts_it_twice()
     story.when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6))
     story.then(PARTIAL_FILLED, 4, leaves=6, alerts=["fill_not_comparable"], value=D(400))
     story.when(busted("b", 0, 10)).then(SUBMITTED, 0, alerts=[])
+
+
+@pytest.mark.parametrize(
+    "restated", [[], [filled("c", 3, 5, 5), busted("c", 2, 8)]], ids=["", "another is busted"]
+)
+def test_the_second_id_of_a_fill_that_stands_is_never_the_fill_that_is_missing(restated: list[Event]) -> None:
+    """Where a broker tells each fill under two ids, a lost one of the same quantity must not count twice."""
+    story = given(accepted(), filled("a", 2, 2, 8), filled("a2", 2, 2, 8), *restated).then(PARTIAL_FILLED, 2)
+    for _ in range(3):
+        story.when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6)).then(PARTIAL_FILLED, 2)
+    story.when(filled("b", 2, 4, 6)).then(PARTIAL_FILLED, 4)
 
 
 @pytest.mark.parametrize("second", [3, 5])
