@@ -33,15 +33,7 @@ def _answer(view: View, wish: ExitRequested) -> Iterator[Event]:
     found = [trade for trade in view.pipeline.open() if _is_meant(view, trade, wish)]
     wanted = [trade for trade in found if wants_close(trade, PRIORITY, market=False)]
     for trade in wanted:
-        yield CloseRequested(
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            reason=wish.reason,
-            priority=PRIORITY,
-            market=False,
-            evidence=(view.cause,),
-            policy=NAME,
-        )
+        yield _close(trade, wish.reason, market=False, evidence=view.cause)
     if not found:
         yield _refused(wish, "nothing_open", "the strategy holds no open trade that this request could close")
     elif not wanted:
@@ -53,15 +45,19 @@ def _exhausted(view: View, trade: Trade, close: Close) -> Iterator[Event]:
     if order is None or order.is_pending or view.settings_of(trade).exit.on_exhausted != "market":
         return
     if view.now >= exits.reprice_at(view, trade, close, order) and exits.is_exhausted(view, trade, close):
-        yield CloseRequested(
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            reason=MarketReason.EXIT_EXHAUSTED,
-            priority=PRIORITY,
-            market=True,
-            evidence=(close.seq,),
-            policy=NAME,
-        )
+        yield _close(trade, MarketReason.EXIT_EXHAUSTED, market=True, evidence=close.seq)
+
+
+def _close(trade: Trade, reason: str, *, market: bool, evidence: int) -> CloseRequested:
+    return CloseRequested(
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        reason=reason,
+        priority=PRIORITY,
+        market=market,
+        evidence=(evidence,),
+        policy=NAME,
+    )
 
 
 def _is_meant(view: View, trade: Trade, wish: ExitRequested) -> bool:
