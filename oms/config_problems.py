@@ -144,8 +144,11 @@ def refused(model: type[BaseModel], error: ErrorDetails, given: Mapping[str, Giv
     field = field_of(model, path)
     message = error["msg"].removeprefix("Value error, ")
     out_of_range = error["type"] in RANGE_ERRORS
-    about_one = field is not None and not is_section(field)
-    value = f"the value is {spoken(error['input'])}; " if about_one or source is None else ""
+    # What several settings contradict each other in has no value of its own, and no single one that would be right.
+    about_one = field is not None and not is_section(field) and bool(error["loc"])
+    value = (
+        f"the value is {spoken(error['input'])}; " if error["loc"] and (about_one or source is None) else ""
+    )
     return ConfigError(
         "OMS-C014" if out_of_range else "OMS-C013",
         f"{'Out of range' if out_of_range else 'Wrong value for'}  {source.key if source else path}",

@@ -206,6 +206,10 @@ def test_settings_can_be_copied_and_sent_to_another_process() -> None:
 def test_an_exit_goes_to_market_only_where_the_list_allows() -> None:
     problem = refused(arguments={"exit.on_exhausted": "market"})
     assert problem.what.endswith("exit.on_exhausted")
+    assert (
+        problem.why
+        == "exit.on_exhausted: market needs EXIT_EXHAUSTED in market_orders.allowed_reasons; nothing was started"
+    )
     allowed = {"allowed_reasons": ["EXIT_EXHAUSTED"]}
     Settings.model_validate({"exit": {"on_exhausted": "market"}, "market_orders": allowed})
 
