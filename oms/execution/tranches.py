@@ -118,10 +118,10 @@ def _claimed(order: Order) -> Decimal:
 
 def _held(view: View, trade: Trade, near: Decimal | None) -> Iterator[Tranche]:
     quantities = allocate(trade.entered, [rung.pct for rung in trade.rungs], view.lot)
-    for index, rung in enumerate(trade.rungs):
-        price = rung_price(view, trade, rung.trigger)
+    for index, share in enumerate(quantities):
+        price = rung_price(view, trade, index)
         mine = [order for order in view.orders(trade.targets) if order.rung == index]
-        left = quantities[index] - sum((max(order.filled, order.total) for order in mine), ZERO)
+        left = share - sum((max(order.filled, order.total) for order in mine), ZERO)
         if price is None or left <= ZERO or any(order.is_live for order in mine):
             continue
         if mine and view.now < again_at(view, trade, mine[-1]):

@@ -137,7 +137,7 @@ def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
         shares = shares or allocate(trade.entered, [one.pct for one in trade.rungs], view.lot)
         has = ZERO if is_missing or newest is None else newest.quantity
         extra = min(shares[index] - has, room)
-        if extra <= ZERO or (price := rung_price(view, trade, rung.trigger)) is None:
+        if extra <= ZERO or (price := rung_price(view, trade, index)) is None:
             continue
         room -= extra
         if is_missing or newest is None:

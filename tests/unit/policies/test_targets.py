@@ -74,6 +74,41 @@ def test_r_is_counted_from_the_real_entry() -> None:
     assert [price for _, price in quantities(story)] == ["101.00", "102.00"]
 
 
+@pytest.mark.req("OD-044")
+@pytest.mark.parametrize(
+    ("side", "key", "fills", "expected"),
+    [
+        (PositionSide.LONG, "100.10", "100.09", ["101.09", "100.10", "102.09"]),
+        (PositionSide.LONG, "100.10", "100.10", ["101.10", "102.10", "102.10"]),
+        (PositionSide.LONG, "100.10", "100.11", ["101.11", "102.11", "102.11"]),
+        (PositionSide.SHORT, "99.90", "99.91", ["98.91", "99.90", "97.91"]),
+        (PositionSide.SHORT, "99.90", "99.90", ["98.90", "97.90", "97.90"]),
+        (PositionSide.SHORT, "99.90", "99.89", ["98.89", "97.89", "97.89"]),
+    ],
+)
+def test_a_key_level_that_the_entry_has_passed_sells_nothing_at_a_loss(
+    side: PositionSide, key: str, fills: str, expected: list[str]
+) -> None:
+    """Its share waits for the price of the next rung. The stop keeps its distance in R."""
+    zone, stop = ("100.50", "99.00") if side is PositionSide.LONG else ("99.50", "101.00")
+    wish = entry(key_level=key, side=side, zone_max=zone, stop=stop)
+    story = given(wish, ack(Role.ENTRY), fill(Role.ENTRY, at=fills))
+    assert [price for _, price in quantities(story)] == expected
+
+
+def test_a_passed_key_level_before_the_runner_runs_with_it() -> None:
+    ladder = [
+        {"trigger": "1R", "pct": "0.4"},
+        {"trigger": "KEY_LEVEL", "pct": "0.4"},
+        {"trigger": "RUNNER", "pct": "0.2"},
+    ]
+    wish = entry(key_level="100.10", zone_max="100.50")
+    story = given(
+        wish, ack(Role.ENTRY), fill(Role.ENTRY, at="100.20"), settings=settings(targets__standard=ladder)
+    )
+    assert quantities(story) == [("40", "101.20")]
+
+
 def test_second_run_yields_nothing() -> None:
     assert again(given(entry(), ack(Role.ENTRY), fill(Role.ENTRY))) == []
 
