@@ -95,7 +95,7 @@ class Books:
         if not isinstance(event, BrokerSnapshotReported):
             return False
         was_look, self._is_look = self._is_look, False
-        if event.complete:
+        if event.complete and self._runner.published.account.reconciled:
             self._unanswered = 0
         if not was_look:
             return False

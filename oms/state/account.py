@@ -28,6 +28,8 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
 
     `configs` holds every configuration that an open trade may still follow, by hash. `realized` and `fees` are
     per currency since the day rolled. `at_risk` is what each trade under way was planned to lose at most.
+    `asked_from` is the log's end when the last link to the broker fell: books that were asked for before tell nothing
+    of what it did since.
     """
 
     account: str = ""
@@ -42,6 +44,7 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
     capabilities: broker.CapabilitiesDeclared = broker.CapabilitiesDeclared()
     connected: bool = False
     reconciled: bool = False
+    asked_from: int = 0
     kill_level: int = 0
     kill_reason: str = ""
     kill_seq: int = 0
@@ -78,7 +81,7 @@ def _opened(_account: Account, event: session.AccountOpened) -> dict[str, Any]:
 
 def _writer(_account: Account, event: session.WriterStarted) -> dict[str, Any]:
     # What the broker did while nobody listened is unknown until it has been asked.
-    return {"epoch": event.epoch, "reconciled": False, "connected": False}
+    return {"epoch": event.epoch, "reconciled": False, "connected": False, "asked_from": 0}
 
 
 def _config(account: Account, event: operator.ConfigActivated) -> dict[str, Any]:
@@ -97,13 +100,18 @@ def _capabilities(_account: Account, event: broker.CapabilitiesDeclared) -> dict
     return {"capabilities": event}
 
 
-def _link(_account: Account, event: broker.BrokerLinkChanged) -> dict[str, Any]:
+def _link(account: Account, event: broker.BrokerLinkChanged) -> dict[str, Any]:
     connected = event.status is broker.BrokerLinkStatus.CONNECTED
-    return {"connected": connected, "reconciled": False}
+    asked_from = account.asked_from
+    # Until its first comparison a writer asks as of the commands that it holds back, which may be older than the link.
+    if (account.connected or not connected) and (account.reconciled or asked_from):
+        asked_from = account.seq + 1
+    return {"connected": connected, "reconciled": False, "asked_from": asked_from}
 
 
 def _snapshot(account: Account, event: broker.BrokerSnapshotReported) -> dict[str, Any]:
-    return {"reconciled": account.reconciled or event.complete}
+    is_proof = event.complete and event.asked_at_seq >= account.asked_from
+    return {"reconciled": account.reconciled or is_proof}
 
 
 def _killed(account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:

@@ -190,14 +190,20 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "unanswered books count as compared",
         "oms/state/account.py",
-        'return {"connected": connected, "reconciled": False}',
-        'return {"connected": connected, "reconciled": connected}',
+        'return {"connected": connected, "reconciled": False, "asked_from": asked_from}',
+        'return {"connected": connected, "reconciled": connected, "asked_from": asked_from}',
     ),
     wrong(
         "half an answer counts as compared",
         "oms/state/account.py",
-        'return {"reconciled": account.reconciled or event.complete}',
-        'return {"reconciled": True}',
+        "is_proof = event.complete and event.asked_at_seq",
+        "is_proof = event.asked_at_seq",
+    ),
+    wrong(
+        "books of an earlier link count as compared",
+        "oms/state/account.py",
+        "is_proof = event.complete and event.asked_at_seq >= account.asked_from",
+        "is_proof = event.complete",
     ),
     wrong(
         "nakedness is not told",

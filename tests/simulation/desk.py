@@ -27,11 +27,12 @@ class Crash(BaseException):
 
 
 class Question(NamedTuple):
-    """A question for the books: when, over which link, and whether for all of them."""
+    """A question for the books: when, over which link, whether for all of them, and as of which end of the log."""
 
     at: int
     link: int
     whole: bool
+    asked_at_seq: int = 0
 
 
 class Desk:
@@ -134,7 +135,7 @@ class Desk:
     def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for all books."""
         self._asked[asked_at_seq] = self.now
-        self.questions.append(Question(self.now_of(), self.link, whole))
+        self.questions.append(Question(self.now_of(), self.link, whole, asked_at_seq))
         self.owes_correction = self.owes_correction and not whole
         if not self.down:
             self._arrive(AskBooks(asked_at_seq, whole), 0)

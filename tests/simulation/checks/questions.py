@@ -26,32 +26,39 @@ FOLLOWED = 3
 
 
 class Link(Struct):
-    """The link as the log tells of it: since when, which one of the desk's, and whether its books were told."""
+    """The link as the log tells of it: since when, which one of the desk's, and whether its books were told.
+
+    `compared` says whether this writer has compared the books before, over whatever link.
+    """
 
     boot: int = -1
     since: int = 0
     number: int = 0
     stands: bool = False
     told: bool = False
+    compared: bool = False
 
 
 @check("I70")
 def books_are_told_before_they_count(scene: Scene) -> Iterator[str]:
-    """The books count as compared only by a complete answer that came over this very link.
+    """The books count as compared only by a complete answer to a question that was asked over this very link.
 
-    It may be the late answer to a question of the link before: the product takes it for one of this link (`docs.md`).
+    Until a writer's first comparison it may be the late answer to a question of the link before (`oms/docs.md`).
     """
     link: Link = scene.own("link", Link())
     desk, event = scene.world.desk, scene.input
     if link.boot != scene.memory.get("boots"):
         link.boot, link.stands, link.told = scene.memory.get("boots", 0), False, False
+        link.compared = False
     if isinstance(event, WriterStarted):
         link.stands = link.told = False
     elif isinstance(event, BrokerLinkChanged):
         link.stands, link.told = event.status is BrokerLinkStatus.CONNECTED, False
         link.since, link.number = desk.now, desk.link
     elif isinstance(event, BrokerSnapshotReported) and event.complete:
-        link.told = True
+        asked = {one.asked_at_seq for one in _asked_over(desk.questions, link.number)}
+        link.told = link.told or not link.compared or event.asked_at_seq in asked
+    link.compared = link.compared or scene.account.reconciled
     if scene.account.reconciled and not (link.stands and link.told):
         yield f"the books count as compared by {type(event).__name__}, and nobody has told them over this link"
 

@@ -16,6 +16,7 @@ from oms.events.broker import (
     ReportedStatus,
 )
 from oms.events.decisions import Alerted, EntryAccepted, IntentRefused, PolicyNoted, QueryRequested
+from oms.events.session import WriterStarted
 from oms.values import Role
 from tests.answers import ack, cancelled, confirmed, in_position, rejected, unknown
 from tests.builders import NAME, entry
@@ -95,6 +96,26 @@ def test_a_difference_is_reported_once_and_blocks_entries() -> None:
 def test_an_incomplete_or_old_snapshot_proves_nothing() -> None:
     given(in_position()).when(snapshot(0, complete=False)).then()
     given(in_position()).when(snapshot(0, age=20)).then()
+
+
+@pytest.mark.req("I67", "I70")
+@pytest.mark.parametrize("flaps", [(LOST, BACK), (LOST, BACK, LOST, BACK), (LOST, BACK, BACK), (BACK,)])
+def test_books_that_were_asked_for_over_an_earlier_link_prove_nothing(flaps: tuple[Event, ...]) -> None:
+    """They tell nothing of what the broker did since that link fell, whether or not its fall was told."""
+    story = given(*flaps[:-1])
+    story.given(flaps[-1])
+    ended = story.book.account.seq if flaps[-2:] != (LOST, BACK) else story.book.account.seq - 1
+    story.given(books(ended - 1, 0)).when(entry()).then(like(IntentRefused, code="not_reconciled"))
+    story.given(books(ended, 0)).when(entry(intent="2")).then_among(like(EntryAccepted))
+
+
+@pytest.mark.req("I70")
+def test_a_new_writer_compares_as_of_the_commands_that_it_holds_back() -> None:
+    """They may be older than the link over which it asks, even if that one falls before the first answer."""
+    story = given(LOST, BACK, WriterStarted(epoch=2, code="code", python="3.11", dependencies="none"))
+    started = story.book.account.seq
+    story.given(BACK, LOST, BACK).when(entry()).then(like(IntentRefused, code="not_reconciled"))
+    story.given(books(started, 0)).when(entry(intent="2")).then_among(like(EntryAccepted))
 
 
 @pytest.mark.req("I71")

@@ -28,7 +28,7 @@ WITH_SESSION = {"calendar", "pre_open_at", "open_at", "close_at"}
 WATCHED_ACCOUNT = {"configs", "config_sha256", "capabilities", "connected", "reconciled", "kill_level"}
 FREE_ACCOUNT = {
     "account", "log_id", "currency", "seq", "now", "epoch", "trading_day", "kill_reason", "kill_seq", "kill_day",
-    "awaited", "paused", "next_trade_no", "realized", "fees", "at_risk",
+    "awaited", "paused", "next_trade_no", "realized", "fees", "at_risk", "asked_from",
 }  # fmt: skip
 
 
