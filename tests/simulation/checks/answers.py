@@ -141,10 +141,16 @@ def every_intent_is_resolved(scene: Scene) -> Iterator[str]:
 @check("I72", END)
 def money_agrees_to_the_cent(scene: Scene) -> Iterator[str]:
     """The log's fills cost what the broker's ledger says, to the cent and the share."""
-    from tests.simulation.checks.books import is_poisoned
+    from tests.simulation.checks.books import doubtful, is_poisoned
 
     world = scene.world
-    if is_poisoned(scene) or world.is_dead or world.plan.days > 1 or world.desk.owes_correction:
+    if (
+        is_poisoned(scene)
+        or doubtful(scene)
+        or world.is_dead
+        or world.plan.days > 1
+        or world.desk.owes_correction
+    ):
         return
     paid = sum(
         (

@@ -17,11 +17,13 @@ POISON = ("wrong_side", "zero_quantity")
 
 def is_poisoned(scene: Scene) -> bool:
     """Whether the broker has lied in a way that its later words do not mend."""
-    if any(scene.world.oracle.floor.struck[kind] for kind in POISON):
-        return True
-    # A fill under a second id that crossed a correction: the log says that it cannot tell, and asks for a person.
-    doubtful = bool({"fill_not_comparable", "fill_overlap"} & set(scene.memory.get("loud", ())))
-    return doubtful and bool(scene.world.oracle.floor.struck["alias"])
+    return any(scene.world.oracle.floor.struck[kind] for kind in POISON)
+
+
+def doubtful(scene: Scene) -> set[str]:
+    """Instruments with a fill under a second id that crossed a correction: the log says so, and asks for a person."""
+    told: set[str] = scene.memory.get("doubtful", set())
+    return told if scene.world.oracle.floor.struck["alias"] else set()
 
 
 @check("I25", QUIET)
@@ -36,6 +38,8 @@ def _difference(scene: Scene, *, quiet: bool = False) -> Iterator[str]:
     """At a quiet point the difference that was told may still wait for all of the books; at the end none may."""
     floor = scene.world.oracle.floor
     for name, pipeline in scene.pipelines.items():
+        if name in doubtful(scene):
+            continue
         theirs = floor.held(name)
         is_told = quiet and Decimal(difference(pipeline)) == theirs - pipeline.position
         if pipeline.position != theirs and not is_told:

@@ -53,9 +53,12 @@ def orders_stay_within_limits(scene: Scene) -> Iterator[str]:
             yield f"{event.client_order_id} is for {event.quantity}, {value}"
 
 
+DOUBTFUL = frozenset({"fill_not_comparable", "fill_overlap"})
+
+
 @check("I76")
 def alerts_are_remembered(scene: Scene) -> Iterator[str]:
-    """(Bookkeeping of this checker) emergencies that were declared."""
+    """(Bookkeeping) what was told: emergencies, anything above INFO, and fills that nobody can tell apart."""
     for one in scene.events:
         if isinstance(one, Alerted) and one.severity is Severity.EMERGENCY:
             scene.memory["emergency"] = True
@@ -63,4 +66,6 @@ def alerts_are_remembered(scene: Scene) -> Iterator[str]:
             loud = scene.own("loud", [])
             if one.severity is not Severity.INFO:
                 loud.append(one.code)
+            if one.code in DOUBTFUL:
+                scene.own("doubtful", set()).add(one.instrument)
     yield from ()
