@@ -23,7 +23,7 @@ def interval(view: View, trade: Trade, close: Close) -> Micros:
 
 def reprice_at(view: View, trade: Trade, close: Close, order: Order) -> Micros:
     """When the price is looked at next."""
-    return max(order.placed_at, order.requested_at) + interval(view, trade, close)
+    return max(order.placed_at, order.requested_at, order.looked_at) + interval(view, trade, close)
 
 
 def is_exhausted(view: View, trade: Trade, close: Close) -> bool:

@@ -192,7 +192,7 @@ def _cycle_due(view: View, trade: Trade, order: Order) -> Micros:
     if pre_market.is_attempt(view, order):
         return order.placed_at + view.settings_of(trade).pre_market.attempt_ms * MILLISECOND
     interval = repricing.interval(view, view.settings_of(trade).entry.reprice_interval_ms)
-    return max(order.placed_at, order.requested_at) + interval
+    return max(order.placed_at, order.requested_at, order.looked_at) + interval
 
 
 def _rest_ends(view: View, trade: Trade, order: Order) -> Micros:

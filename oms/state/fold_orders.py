@@ -272,7 +272,7 @@ def _query_requested(pipeline: Pipeline, event: decisions.QueryRequested, now: M
 
 def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: Micros, _seq: int) -> Folded:
     order = pipeline.orders[event.client_order_id]
-    return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, requested_at=now), now), ()
+    return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, looked_at=now), now), ()
 
 
 _book: Final = _on_order(fills.fill)

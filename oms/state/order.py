@@ -160,7 +160,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
 
     `leaves` is what can still execute; `total` is the broker's highest count since the last bust or correction.
     `executions` stand in the order of their first report; `repeats` are fills that those on record cover. An end
-    that is `assumed` is reversed by evidence.
+    that is `assumed` is reversed by evidence. `looked_at` is when its price was last looked at and left as it was.
     """
 
     client_order_id: str
@@ -190,6 +190,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     cycles: int = 0
     refusals: int = 0
     requested_at: Micros = 0
+    looked_at: Micros = 0
     first_fill_at: Micros | None = None
     ended_at: Micros | None = None
     triggered_at: Micros | None = None

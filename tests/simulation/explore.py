@@ -283,4 +283,5 @@ def _order(order: Order, number: Any, now: int) -> tuple[Any, ...]:
         order.total, order.status, order.price_limit, order.price_stop, order.refusals, order.cycles, order.assumed,
         order.cancel_cause, order.triggered_at is None, pending, executions, number(order.wire_id),
         _ago(order.first_fill_at, now), _ago(order.requested_at or None, now) if order.is_live else None,
+        _ago(order.looked_at or None, now) if order.is_live else None,
     )  # fmt: skip

@@ -102,6 +102,14 @@ def test_an_unchanged_price_sends_nothing() -> None:
     story.when(wait(5)).then(like(RepriceSkipped, reason="price unchanged"))
 
 
+def test_a_look_at_its_price_does_not_make_an_exit_protect_for_longer() -> None:
+    """Unfilled and unwatched it protects for `resolve_timeout` since it was last asked for something."""
+    story = given(in_position(), leave(), targets_gone, replaced(Role.STOP))
+    story.when(wait(5)).then(like(RepriceSkipped, reason="price unchanged"))
+    story.given(silent).when(wait(4, ms=999)).then_none(Alerted)
+    story.when(wait(0, ms=1)).then_among(like(RepriceSkipped), like(Alerted, code="unprotected"))
+
+
 def test_targets_that_do_not_answer_are_waited_for_two_seconds() -> None:
     story = given(in_position(), FLAT)
     story.when(wait(1, ms=999)).then_none(ReplaceRequested)
