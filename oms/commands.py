@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from oms.values import Micros, OrderType, Role, Side, TimeInForce
+from oms.values import MarketReason, Micros, OrderType, Role, Side, TimeInForce
 
 
 class PlaceOrder(Struct, frozen=True, gc=False, kw_only=True, tag=True):
@@ -120,6 +120,15 @@ def priority(command: Command) -> int:
     if command.role in (Role.STOP, Role.EXIT):
         return PRIORITY_PROTECT
     return PRIORITY_TARGET if command.role is Role.TARGET else PRIORITY_ENTRY
+
+
+def reduces_only(command: PlaceOrder) -> bool:
+    """Whether a broker that can (`native_reduce_only`) is to let the order close only what is held.
+
+    An oversell is bought back without: another trade may hold as much as one has sold too much, so that the account is
+    not short of it and the broker would refuse the repair for ever.
+    """
+    return command.role is not Role.ENTRY and command.reason != MarketReason.OVERSELL_REPAIR
 
 
 def adds_risk(command: Command) -> bool:

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder
+from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder, reduces_only
 from oms.events import broker
 from oms.events.base import Event
-from oms.values import OrderType, Role, Side
+from oms.values import OrderType, Side
 from tests.simulation.oracle.behaviour import Behaviour
 from tests.simulation.oracle.messages import Amend, AskOrder, Cancel, New, Report, Request
 
@@ -37,7 +37,7 @@ def request_of(command: Command, *, reduce_only: bool) -> Request:
                 time_in_force=command.time_in_force.value,
                 limit=command.price_limit,
                 stop=command.price_stop,
-                reduce_only=reduce_only and command.role is not Role.ENTRY,
+                reduce_only=reduce_only and reduces_only(command),
             )
         case ReplaceOrder():
             return Amend(

@@ -12,7 +12,7 @@ from oms.events.broker import CancelCause, Fee, OrderCanceled, OrderFilled, Orde
 from oms.events.market import BarClosed
 from oms.fills import costs
 from oms.fills.base import Fill, Market, Working, draw, is_triggered, is_within
-from oms.values import SIGN_OF_SIDE, ZERO, Micros, Role, Side
+from oms.values import SIGN_OF_SIDE, ZERO, Micros, Side
 
 DAY_US = 86_400_000_000
 
@@ -157,7 +157,7 @@ def _found(floor: Floor, order: Order, market: Market, at: Micros) -> Fill | Non
         if found.quantity > allowed:
             fault(floor, order, FillOnly, at)
             found = Fill(allowed, found.price)
-    if not floor.settings.capabilities.native_reduce_only or order.role is Role.ENTRY:
+    if not floor.settings.capabilities.native_reduce_only or not order.reduce_only:
         return found
     held = -SIGN_OF_SIDE[order.side] * floor.ledger.position(order.instrument)
     if found.quantity <= held:

@@ -23,7 +23,7 @@ from oms.brokers.simulated.script import (
     RejectReplace,
     faults_of,
 )
-from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder
+from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder, reduces_only
 from oms.events.broker import (
     BrokerSnapshotReported,
     CancelRejected,
@@ -121,6 +121,7 @@ def _new_order(floor: Floor, command: PlaceOrder, sent_at: Micros) -> Order:
         wire_ids=(command.client_order_id,),
         instrument=command.instrument,
         role=command.role,
+        reduce_only=reduces_only(command),
         side=command.side,
         quantity=command.quantity,
         order_type=command.order_type,

@@ -36,6 +36,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     status: ReportedStatus = ReportedStatus.NEW
     cumulative: Decimal = ZERO
     elected: bool = False
+    reduce_only: bool = False
     resting: bool = False
     sent_at: Micros
     session_date: date | None = None

@@ -98,6 +98,7 @@ class Desk:
         stop: str | None = None,
         role: Role = Role.ENTRY,
         tif: TimeInForce = TimeInForce.DAY,
+        reason: str = "",
     ) -> "Desk":
         kinds = {
             (False, False): OrderType.MARKET,
@@ -114,6 +115,7 @@ class Desk:
             quantity=Decimal(quantity),
             order_type=kinds[limit is not None, stop is not None],
             time_in_force=tif,
+            reason=reason,
             price_limit=price(limit),
             price_stop=price(stop),
         )
