@@ -1,5 +1,6 @@
 """Settings: defaults, bounds, order of sources, and the form that enters the log."""
 
+import ast
 import copy
 import json
 import pickle
@@ -13,7 +14,11 @@ from oms import config
 from oms.config import Settings, load_settings, profile_names
 from oms.config_problems import field_of, leaves
 from oms.errors import ConfigError
+from oms.formulas.risk import SizeClass
+from tests.checkout import python_files, tree_of
 
+LADDERS = {"compact", "standard", "full"}
+"""Settings that are read by the name of a size class."""
 NUMERIC_TEXTS = ["nan", "inf", "-inf", "-1", "1e30", "abc", "true", ""]
 
 
@@ -178,6 +183,21 @@ def test_version_zero_switches_a_policy_off() -> None:
 
 def test_an_empty_table_of_policies_changes_nothing() -> None:
     assert load_settings(arguments={"policies": {"enabled": {}}}).settings == Settings()
+
+
+def test_every_setting_is_read_by_something() -> None:
+    """Three were offered, checked and explained, and did nothing."""
+    read = {
+        node.attr
+        for path in python_files("oms", "replay")
+        if not path.name.startswith("config")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute)
+    }
+    assert {name for name in leaves(Settings) if name.rpartition(".")[2] not in read} == {
+        f"targets.{ladder}" for ladder in LADDERS
+    }
+    assert {one.value for one in SizeClass} == LADDERS
 
 
 def test_settings_cannot_be_changed() -> None:
