@@ -100,6 +100,9 @@ def test_tampering_is_found_where_it_was_done(log: PostgresLog, kind: str, tmp_p
         account = f"sim/{kind.replace(' ', '-')}/{number}"
         found = heads_of(records(written(log, account, tmp_path / str(number))), account)
         assert judge(log, account, found).unanchored == ROWS - ANCHOR_AT
+        if number % 100 == 99:
+            # A test server gathers no statistics by itself, and without them a thousand logs are searched row by row.
+            log._connection.execute("ANALYZE oms.event")
         place = chance.randrange(2, ANCHOR_AT)
         tamper(log, account, kind, place)
         verdict = judge(log, account, found)
