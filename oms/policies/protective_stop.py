@@ -102,7 +102,12 @@ def _wanted(
             # The exit will be made of one of them, and the other would close the trade a second time.
             taken = next((order for order in live if is_taken_over(order)), None)
             yield from _surplus(view, trade, live, taken or _kept(live))
-    elif not view.market.is_halted:
+    elif view.market.is_halted:
+        # Nothing is placed or changed in a halt, but two stops that sleep in it would both wake up.
+        if len(live) > 1:
+            answered = [order for order in live if not order.pending]
+            yield from _surplus(view, trade, live, (answered or live)[-1])
+    else:
         wanted = sellable - tranches.reserved(view, trade)
         if not live:
             if wanted > ZERO:

@@ -335,6 +335,22 @@ def test_the_successor_on_its_way_is_given_up_when_the_lost_stop_comes_back() ->
     assert [one.client_order_id for one in story.pipeline.live(story.trade.stops)] == [back.client_order_id]
 
 
+@pytest.mark.req("I33")
+def test_a_lost_stop_that_comes_back_in_a_halt_is_given_up_and_not_the_one_that_sleeps() -> None:
+    """Nothing else is done in a halt, but both would wake up after it."""
+    story = given(
+        entry(), ack(Role.ENTRY), fill(Role.ENTRY), wait(3), unknown(Role.STOP), ack(Role.STOP), halt()
+    )
+    back, successor = story.order(Role.STOP, 0), story.order(Role.STOP, 1)
+    story.given(received(Role.STOP, 1, ReportedStatus.SUSPENDED))
+    story.when(ack(Role.STOP, 0)).then_none(SafeModeEntered)
+    story.then_among(like(CancelRequested, client_order_id=back.client_order_id, reason="one stop is enough"))
+    story.when(cancelled(Role.STOP, 0)).then_none(CancelRequested)
+    assert [one.client_order_id for one in story.pipeline.live(story.trade.stops)] == [
+        successor.client_order_id
+    ]
+
+
 @pytest.mark.req("I33", "I87")
 def test_one_too_many_that_would_not_go_is_told_again_with_pauses() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), wait(3), unknown(Role.STOP), ack(Role.STOP))
