@@ -50,21 +50,22 @@ DESTROYED: Final = "SLIPPAGE"
 def decide(view: View) -> Iterator[Event]:
     """Judge new entry fills, and measure the trades that have closed."""
     for trade in view.pipeline.open():
-        if trade.price_worst != trade.slipped and trade.held > ZERO:
-            yield from _single(view, trade)
+        if trade.price_worst is not None and trade.held > ZERO:
+            yield from _single(view, trade, trade.price_worst)
     if view.pipeline.slippage.unmeasured:
         yield from _measure(view)
 
 
-def _single(view: View, trade: Trade) -> Iterator[Event]:
-    """One entry fill beyond the bound, and worse than any acted on before."""
-    worst, settings = trade.price_worst, view.settings_of(trade)
-    assert worst is not None
-    lost = (worst - trade.ideal) * SIGN_OF[trade.side]
+def _single(view: View, trade: Trade, worst: Decimal) -> Iterator[Event]:
+    """One entry fill beyond the bound, and worse than any acted on before; it may have become so by a correction."""
+    sign, settings = SIGN_OF[trade.side], view.settings_of(trade)
+    if trade.slipped is not None and (worst - trade.slipped) * sign <= ZERO:
+        return
+    lost = (worst - trade.ideal) * sign
     if lost <= settings.slippage.single_pct * trade.ideal:
         return
     seq = next(one.seq for one in _executions(view, trade.entries) if one.price == worst)
-    level = worst - SIGN_OF[trade.side] * trade.risk
+    level = worst - sign * trade.risk
     ratio = _reward_risk(view, trade, worst, level)
     yield SlippageExceeded(
         instrument=trade.instrument,

@@ -70,8 +70,8 @@ class Trade(Struct, frozen=True, gc=False, kw_only=True):
     """A trade as folded. `entered` and `exited` are unique fills; `*_value` sums of price x quantity.
 
     A scale-up is a trade with a `parent_trade_no`: the lot added to that one, with its own entry price, ATR, stop,
-    targets and result. `price_worst` is the worst price of an entry fill; `slipped` the worst one that was acted on,
-    `slipped_level` the stop that followed from it.
+    targets and result. `price_worst` is the worst price of an entry fill that stands; `slipped` the worst one that was
+    acted on, `slipped_level` the stop that followed from it.
     """
 
     trade_no: int
@@ -229,7 +229,7 @@ def booked(trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micro
         entry_value=trade.entry_value + value,
         lots=_with_lot(trade.lots, new, atr),
         first_fill_at=trade.first_fill_at if trade.first_fill_at is not None else now,
-        price_worst=_worse(trade, newest),
+        price_worst=_worst(trade, old, new),
     )
     return with_high_water(trade, newest)
 
@@ -244,12 +244,17 @@ def with_high_water(trade: Trade, price: Decimal | None) -> Trade:
     return replace(trade, mfe=price) if better else trade
 
 
-def _worse(trade: Trade, price: Decimal | None) -> Decimal | None:
-    """The worse of the worst entry price so far and a new one."""
-    known = trade.price_worst
-    if price is None or known is None:
-        return price if known is None else known
-    return max(known, price) if trade.side is PositionSide.LONG else min(known, price)
+def _worst(trade: Trade, old: Order, new: Order) -> Decimal | None:
+    """The worst entry price that stands: of a new fill and those before, or of all of them where one was restated."""
+    known, worse = trade.price_worst, max if trade.side is PositionSide.LONG else min
+    if len(new.executions) > len(old.executions):
+        price = new.executions[-1].price
+        return price if known is None else worse(known, price)
+    prices = [one.price for one in new.executions if one.quantity > ZERO]
+    if known is not None and all(one.price != known for one in old.executions):
+        # It is the price of another entry order.
+        prices.append(known)
+    return worse(prices) if prices else None
 
 
 def _with_lot(lots: tuple[Lot, ...], order: Order, atr: Decimal | None) -> tuple[Lot, ...]:

@@ -15,7 +15,7 @@ from oms.events.decisions import (
 )
 from oms.events.slippage import SlippageEased, SlippageEscalated, SlippageExceeded, SlippageMeasured
 from oms.values import OrderType, PositionSide, Role
-from tests.answers import ack, bust, confirmed, fill, in_position, triggered
+from tests.answers import ack, bust, confirmed, corrected, fill, in_position, triggered
 from tests.builders import NAME, entry, leave, settings
 from tests.given import Input, Story, again, bar, given, like, quote, wait
 from tests.unit.policies.test_exit import targets_gone
@@ -239,6 +239,31 @@ def test_half_a_percent_is_not_too_far_and_a_tick_more_moves_the_stop(
         like(OrderPlaced, role=Role.STOP, price_stop=level),
     ).then_none(CloseRequested)
     assert again(story) == []
+
+
+@pytest.mark.req("OD-109")
+@pytest.mark.parametrize(
+    ("side", "first", "at", "beyond", "level"),
+    [(LONG, "100.20", "100.50", "100.51", "99.51"), (SHORT, "99.80", "99.50", "99.49", "100.49")],
+)
+def test_a_price_that_was_corrected_for_the_worse_is_judged_like_a_fill(
+    side: PositionSide, first: str, at: str, beyond: str, level: str
+) -> None:
+    story = given(entered(first, side)).when(corrected(Role.ENTRY, 100, at)).then_none(SlippageExceeded)
+    story.when(corrected(Role.ENTRY, 100, beyond)).then_among(
+        like(SlippageExceeded, price=beyond),
+        like(StopMoved, level=level, candidate="slippage"),
+    )
+    assert again(story) == []
+
+
+@pytest.mark.req("OD-109")
+def test_a_bad_price_that_was_taken_back_or_made_better_is_not_judged_again() -> None:
+    story = given(entered("100.60")).then_among(like(SlippageExceeded, price="100.60"))
+    story.when(corrected(Role.ENTRY, 100, "100.55")).then_none(SlippageExceeded).then_none(CloseRequested)
+    assert story.trade.price_worst == Decimal("100.55")
+    story.when(corrected(Role.ENTRY, 100, "100.10")).then_none(SlippageExceeded).then_none(CloseRequested)
+    assert story.trade.price_worst == Decimal("100.10")
 
 
 @pytest.mark.req("OD-109")
