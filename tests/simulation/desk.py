@@ -16,7 +16,7 @@ from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, BrokerSnapsho
 from tests.simulation import wording
 from tests.simulation.oracle.broker import Oracle
 from tests.simulation.oracle.messages import AskBooks, Report, Request
-from tests.simulation.plan import Fault
+from tests.simulation.plan import CLOSING, Fault
 
 MS = 1000
 SOURCE = "oracle"
@@ -43,7 +43,7 @@ class Desk:
         self._faults: dict[tuple[str, int], list[Fault]] = defaultdict(list)
         for fault in faults:
             if fault.nth:
-                self._faults[fault.on, fault.nth].append(fault)
+                self._faults[fault.occasion, fault.nth].append(fault)
         self._heap: list[tuple[int, int, Callable[[int], None]]] = []
         self._n = 0
         self._requests = 0
@@ -57,6 +57,7 @@ class Desk:
         self.down = True
         self.now = 0
         self.healthy = False
+        self.closing = False
         self.uncertain = True
         self.lost: dict[str | None, int] = {}
         """When the last report of an order was lost; the next complete books that were asked for later tell of it."""
@@ -352,7 +353,7 @@ class Desk:
 
     def _strikes(self, *names: str) -> list[Fault]:
         found: list[Fault] = []
-        for name in names:
+        for name in (*names, *(CLOSING + name for name in names if self.closing)):
             self.counts[name] += 1
             if not self.healthy:
                 found += self._faults.get((name, self.counts[name]), ())

@@ -8,7 +8,7 @@ from eventlog.envelope import Head, StepRecord
 from eventlog.errors import DatabaseAway, DuplicateKey
 from eventlog.log import EventLog
 from tests.simulation.desk import Crash
-from tests.simulation.plan import Fault
+from tests.simulation.plan import CLOSING, Fault
 
 MS = 1000
 ROLES = ("ENTRY", "STOP", "EXIT")
@@ -30,11 +30,12 @@ class FaultyLog:
         self._faults: dict[tuple[str, int], list[Fault]] = defaultdict(list)
         for fault in faults:
             if fault.on.split(":")[0] == "append":
-                self._faults[fault.on, fault.nth].append(fault)
+                self._faults[fault.occasion, fault.nth].append(fault)
         self.counts: Counter[str] = Counter()
         self._again = 0
         self.away_until = 0
         self.healthy = False
+        self.closing = False
         self.struck: Counter[str] = Counter()
         self.on_strike: Callable[[str], None] = lambda _kind: None
 
@@ -97,7 +98,7 @@ class FaultyLog:
             self._again -= 1
             names.append("append:again")
         found: list[Fault] = []
-        for name in names:
+        for name in (*names, *(CLOSING + name for name in names if self.closing)):
             self.counts[name] += 1
             if not self.healthy:
                 found += self._faults.get((name, self.counts[name]), ())

@@ -11,12 +11,17 @@ import msgspec
 from msgspec import Struct
 
 FORMAT = 1
+CLOSING_MS = 900_000
+"""The forced close begins so long before the close."""
+CLOSING = "closing:"
+"""Before the name of an occasion: only those from the forced close on are counted."""
 
 
 class Fault(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One thing that goes wrong. `on` is the occasion and `nth` its number; on "time": day and ms after the open.
 
-    `ms` is how long or how late, `quantity` how much or how often, `symbol` where.
+    `ms` is how long or how late, `quantity` how much or how often, `symbol` where; one that is for the `closing` is
+    counted anew from the forced close on.
     """
 
     kind: str
@@ -27,6 +32,12 @@ class Fault(Struct, frozen=True, omit_defaults=True, kw_only=True):
     ms: int = 0
     quantity: int = 0
     symbol: str = ""
+    closing: bool = False
+
+    @property
+    def occasion(self) -> str:
+        """What is counted for it."""
+        return CLOSING + self.on if self.closing else self.on
 
 
 class Wish(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -7,7 +7,7 @@ and must end without an alert; one in twenty is extreme.
 from collections.abc import Iterator
 from random import Random
 
-from tests.simulation.plan import Fault, Plan, Wish
+from tests.simulation.plan import CLOSING_MS, Fault, Plan, Wish
 
 DAYS = ("2026-03-09", "2026-03-09", "2026-03-10", "2026-06-17", "2026-11-27", "2026-11-24")
 """First days: the Monday after the clocks change, plain days, a half day, the days before a holiday."""
@@ -15,6 +15,8 @@ SYMBOLS = ("AAA", "BBB", "CCC")
 MINUTE = 60_000
 CLOSE = 390 * MINUTE
 HALF = 210 * MINUTE
+HEALED_BEFORE_CLOSE = 8 * MINUTE
+"""What was to fail at the forced close has failed by then; three minutes later it goes to market."""
 
 Row = tuple[str, tuple[str, ...], tuple[int, ...], tuple[int, ...]]
 """(kind, occasions, ms to choose from, quantity to choose from)"""
@@ -128,6 +130,8 @@ SOON: tuple[tuple[str, float], ...] = (
     ("kill2", 0.03),
 )
 """Kinds from above, and in how many plans they strike within seconds of what the strategy asks for."""
+CLOSING_SHARE = 0.2
+"""How many plans go into the forced close with positions, and have faults then."""
 RARE = {"kill1", "kill2", "kill3", "venue_cancels_all", "flat"}
 """At most one of these in a plan, and seldom: afterwards little happens."""
 SPREAD = {
@@ -166,6 +170,10 @@ def plan_of(seed: int, days: int = 1) -> Plan:
             *_soon(seed, strength, wishes),
         )
     heal = close - shape.choice([45, 45, 25, 8]) * MINUTE
+    if not calm and Random(f"closing|{seed}").random() < CLOSING_SHARE:
+        wishes = (*wishes, *_into_the_close(seed, days - 1, symbols, close))
+        faults = (*faults, *_at_the_close(seed, days - 1, symbols, close))
+        heal = close - HEALED_BEFORE_CLOSE
     return Plan(
         seed=seed,
         first_day=first,
@@ -262,6 +270,47 @@ def _late(seed: int, day: int, symbol: str, close: int) -> Iterator[Wish]:
     if chance.random() < 0.15:
         at = close - chance.randint(MINUTE, 14 * MINUTE)
         yield Wish(day=day, at=at, symbol=symbol, quantity=10, risk=60, zone=25)
+
+
+def _into_the_close(seed: int, day: int, symbols: tuple[str, ...], close: int) -> Iterator[Wish]:
+    """Positions with wide stops that nobody leaves before the forced close does."""
+    chance = Random(f"into the close|{seed}")
+    for symbol in symbols:
+        for _ in range(2):
+            yield Wish(
+                day=day,
+                at=close - CLOSING_MS - chance.randint(MINUTE // 2, 8 * MINUTE),
+                symbol=symbol,
+                side=chance.choice(["LONG", "SHORT"]),
+                quantity=chance.choice([1, 3, 10, 60, 250]),
+                risk=120,
+                zone=25,
+            )
+
+
+def _at_the_close(seed: int, day: int, symbols: tuple[str, ...], close: int) -> Iterator[Fault]:
+    """Any kinds of faults while positions are closed for the day: timed ones, and early occasions of the others."""
+    chance = Random(f"at the close|{seed}")
+    timed = [row for row in TIMED if row[0] not in RARE]
+    for kind, times, quantities in chance.sample(timed, chance.randint(1, 4)):
+        yield Fault(
+            kind=kind,
+            day=day,
+            at=close - CLOSING_MS + chance.choice([0, 1000, 5000, 20_000, 60_000, 300_000]),
+            ms=chance.choice(times),
+            quantity=chance.choice(quantities),
+            symbol=chance.choice(symbols),
+        )
+    for kind, occasions, times, quantities in chance.sample(COUNTED, chance.randint(2, 8)):
+        for _ in range(chance.randint(1, 2)):
+            yield Fault(
+                kind=kind,
+                on=chance.choice(occasions),
+                nth=chance.choice([1, 1, 2, 3, 5, 8]),
+                ms=chance.choice(times),
+                quantity=chance.choice(quantities),
+                closing=True,
+            )
 
 
 def _swarm(seed: int, personality: str) -> set[str]:

@@ -11,6 +11,7 @@ import pytest
 from tests.checkout import ROOT
 from tests.simulation import campaign, plan, shrinking
 from tests.simulation.campaign import Task
+from tests.simulation.plan import CLOSING_MS, Fault, Plan, Wish
 from tests.simulation.planner import plan_of
 from tests.simulation.world import World
 
@@ -60,6 +61,17 @@ def test_calm_seed_ends_without_an_alert() -> None:
         assert not result.struck
         assert world.checks.scene.memory.get("loud", []) == []
         assert world.oracle.floor.executions
+
+
+def test_faults_for_the_forced_close_are_counted_from_then_on() -> None:
+    """The position is asked for half a minute before; the close begins by changing its stop."""
+    wish = Wish(at=390 * 60_000 - CLOSING_MS - 30_000, symbol="AAA", quantity=10, risk=120, zone=25)
+    late = Fault(kind="reject", on="amend", nth=1, closing=True)
+    world = World(Plan(seed=5, first_day="2026-03-09", heal_at=382 * 60_000, wishes=(wish,), faults=(late,)))
+    result = world.run()
+    assert result.violations == []
+    assert result.struck == {"reject": 1}
+    assert {cell[3] for cell in world.checks.cells} == {"closing"}
 
 
 def test_plan_survives_its_file(tmp_path: Path) -> None:

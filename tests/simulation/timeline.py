@@ -8,7 +8,7 @@ from msgspec import Struct
 from tests.simulation import acts
 from tests.simulation.acts import Weather
 from tests.simulation.market import mixed
-from tests.simulation.plan import Fault, Wish
+from tests.simulation.plan import CLOSING_MS, Fault, Wish
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -51,7 +51,9 @@ class Day:
 
     def _fill(self) -> None:
         plan, close = self.world.plan, self.close_ms
-        found: list[tuple[int, str, Any]] = [(0, "open", None), (close, "close", None)]
+        found: list[tuple[int, str, Any]] = [
+            (0, "open", None), (close - CLOSING_MS, "closing", None), (close, "close", None)
+        ]  # fmt: skip
         found += [(at, "bar", None) for at in range(60_000, close + 1, 60_000)]
         found += [(wish.at, "wish", wish) for wish in plan.wishes if wish.day == self.number]
         found += [
@@ -124,6 +126,8 @@ def happen(day: Day, moment: Moment, at: int) -> None:
     match moment.what:
         case "open":
             acts.open_session(day)
+        case "closing":
+            day.world.set_closing(closing=True)
         case "close":
             acts.close_session(day)
         case "bar":

@@ -265,6 +265,10 @@ class World:
         self.time.pass_until(at)
         self.time.flush()
 
+    def set_closing(self, *, closing: bool) -> None:
+        """From the forced close on some faults are counted anew, until the next day."""
+        self.desk.closing = self.log.closing = self.oracle.floor.closing = closing
+
     def heal(self) -> None:
         """Faults stop."""
         self.healed = True
@@ -294,5 +298,7 @@ def _quirks(plan: Plan) -> dict[tuple[str, int], list[Quirk]]:
             "ask",
             "books",
         ):
-            found.setdefault((fault.on, fault.nth), []).append(Quirk(fault.kind, fault.ms, fault.quantity))
+            found.setdefault((fault.occasion, fault.nth), []).append(
+                Quirk(fault.kind, fault.ms, fault.quantity)
+            )
     return found

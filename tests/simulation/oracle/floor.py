@@ -32,6 +32,7 @@ class Floor:
     behaviour: Behaviour
     seed: int
     quirks: dict[tuple[str, int], list[Quirk]] = field(default_factory=dict)
+    closing: bool = False
     orders: Orders = field(default_factory=Orders)
     ledger: Ledger = field(default_factory=Ledger)
     venues: dict[str, Venue] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Floor:
     def strikes(self, *on: str) -> list[Quirk]:
         """Count an occasion under all its names, and the quirks that are planned for it."""
         found: list[Quirk] = []
-        for name in on:
+        for name in (*on, *(f"closing:{name}" for name in on if self.closing)):
             self.counts[name] += 1
             found += self.quirks.get((name, self.counts[name]), ())
         return found
