@@ -1,51 +1,56 @@
--- Every report of an execution and what it changed: each execution counts once, at its highest revision, and a fill
--- under a new id whose stretch of the broker's count is already covered is no news. `counted` is false for those.
+-- Every report of an execution and what it changed: each execution counts once, at its highest revision, and one that is
+-- told again under another id is no news. `counted` is false for those; which they are, and that one counts after all, the
+-- log itself says (ExecutionJudged). `execution` is the id on record, `reported_as` the id in the report.
 WITH placed AS (
     SELECT shard, account, client_order_id, body ->> 'side' AS side FROM oms.event WHERE type = 'OrderPlaced'
 ),
-reported AS (
-    SELECT report.shard, report.account, report.trading_day, report.seq, report.type, report.logical_time,
-        report.pipeline, report.client_order_id, report.wire_id, report.body ->> 'execution' AS execution,
-        coalesce((report.body ->> 'revision')::int, 0) AS revision,
-        CASE report.type WHEN 'ExecutionBusted' THEN 0 ELSE (report.body ->> 'quantity')::numeric END AS quantity,
-        (report.body ->> 'price')::numeric AS price,
-        (report.body ->> 'cumulative')::numeric AS cumulative,
-        coalesce(placed.side, report.body ->> 'side', 'BUY') AS side,
-        report.type <> 'OrderFilled' OR (
-            (report.body ->> 'quantity')::numeric > 0
-            AND report.body ->> 'side' = coalesce(placed.side, report.body ->> 'side')
-        ) AS is_sound
-    FROM oms.v_report AS report
-    LEFT JOIN placed USING (shard, account, client_order_id)
-    WHERE report.type IN ('OrderFilled', 'ExecutionCorrected', 'ExecutionBusted')
+verdicts AS (
+    SELECT shard, account, pipeline, client_order_id, seq, cause_seq, body ->> 'execution' AS execution,
+        body ->> 'of' AS original, coalesce((body ->> 'counted')::boolean, false) AS counted
+    FROM oms.event WHERE type = 'ExecutionJudged'
 ),
-newest AS (
-    SELECT *,
-        is_sound AND revision > coalesce(max(revision) FILTER (WHERE is_sound) OVER earlier, -1) AS is_newer,
-        count(*) FILTER (WHERE is_sound) OVER earlier = 0 AS is_first
+told AS (
+    SELECT report.*, report.body ->> 'execution' AS execution,
+        max(report.body ->> 'side') OVER (
+            PARTITION BY report.shard, report.account, report.pipeline, report.client_order_id
+        ) AS side_told
+    FROM oms.v_report AS report
+    WHERE report.type IN ('OrderFilled', 'ExecutionCorrected', 'ExecutionBusted')
+        OR report.type = 'ExecutionJudged' AND report.body ->> 'counted' = 'true'
+),
+reported AS (
+    SELECT told.shard, told.account, told.trading_day, told.seq, told.type, told.logical_time, told.pipeline,
+        told.client_order_id, told.wire_id, told.execution AS reported_as,
+        coalesce(verdict.original, told.execution) AS execution,
+        coalesce((told.body ->> 'revision')::int, 0) AS revision,
+        CASE told.type WHEN 'ExecutionBusted' THEN 0 ELSE (told.body ->> 'quantity')::numeric END AS quantity,
+        (told.body ->> 'price')::numeric AS price,
+        (told.body ->> 'cumulative')::numeric AS cumulative,
+        coalesce(placed.side, told.body ->> 'side', told.side_told, 'BUY') AS side,
+        told.type <> 'OrderFilled' OR (
+            (told.body ->> 'quantity')::numeric > 0
+            AND told.body ->> 'side' = coalesce(placed.side, told.body ->> 'side')
+            -- It lies across several on record; none of them goes by its id.
+            AND (verdict.counted IS NULL OR verdict.counted OR verdict.original IS NOT NULL)
+        ) AS is_sound
+    FROM told
+    LEFT JOIN placed USING (shard, account, client_order_id)
+    LEFT JOIN LATERAL (
+        SELECT counted, original FROM verdicts
+        WHERE verdicts.shard = told.shard AND verdicts.account = told.account AND verdicts.pipeline = told.pipeline
+            AND verdicts.client_order_id = told.client_order_id AND verdicts.execution = told.execution
+            AND verdicts.cause_seq <= told.seq
+            AND told.type <> 'ExecutionJudged'
+        ORDER BY verdicts.seq DESC LIMIT 1
+    ) AS verdict ON true
+),
+judged AS (
+    SELECT *, is_sound AND revision > coalesce(max(revision) FILTER (WHERE is_sound) OVER earlier, -1) AS counted
     FROM reported
     WINDOW earlier AS (
         PARTITION BY shard, account, pipeline, client_order_id, execution ORDER BY seq
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     )
-),
-epochs AS (
-    -- A bust or a corrected quantity shifts the broker's count: older stretches no longer compare with new ones.
-    SELECT *,
-        count(*) FILTER (WHERE is_newer AND (type <> 'OrderFilled' OR NOT is_first)) OVER (
-            PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq
-        ) AS epoch,
-        CASE WHEN is_newer AND is_first AND type = 'OrderFilled' AND cumulative >= quantity
-            THEN numrange(cumulative - quantity, cumulative) END AS stretch
-    FROM newest
-),
-judged AS (
-    SELECT *,
-        is_newer AND NOT coalesce(stretch <@ range_agg(stretch) OVER (
-            PARTITION BY shard, account, pipeline, client_order_id, epoch ORDER BY seq
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ), false) AS counted
-    FROM epochs
 ),
 priced AS (
     SELECT *,
@@ -56,8 +61,8 @@ priced AS (
     FROM judged
     WINDOW same AS (PARTITION BY shard, account, pipeline, client_order_id, execution, counted ORDER BY seq)
 )
-SELECT shard, account, trading_day, seq, type, logical_time, pipeline, client_order_id, wire_id, execution, revision,
-    side, quantity, price_now AS price, cumulative, counted,
+SELECT shard, account, trading_day, seq, type, logical_time, pipeline, client_order_id, wire_id, execution, reported_as,
+    revision, side, quantity, price_now AS price, cumulative, counted,
     CASE WHEN counted THEN quantity - quantity_before ELSE 0 END AS quantity_change,
     CASE WHEN counted THEN quantity * price_now - quantity_before * price_before ELSE 0 END AS value_change
 FROM priced

@@ -29,12 +29,20 @@ levels AS (
         lead(seq) OVER (PARTITION BY shard, account, trade_no ORDER BY seq) AS until_seq
     FROM oms.event WHERE type = 'StopMoved'
 ),
+names AS (
+    -- What a fee names may be the second id of an execution.
+    SELECT DISTINCT ON (shard, account, pipeline, reported_as) shard, account, pipeline, reported_as, execution
+    FROM oms.v_execution WHERE execution <> reported_as ORDER BY shard, account, pipeline, reported_as, seq DESC
+),
 fees AS (
-    SELECT event.shard, event.account, event.pipeline, event.body ->> 'execution' AS execution,
+    SELECT event.shard, event.account, event.pipeline,
+        coalesce(named.execution, event.body ->> 'execution') AS execution,
         sum((fee ->> 'amount')::numeric) AS fees, min(fee ->> 'currency') AS currency
-    FROM oms.event, jsonb_array_elements(event.body -> 'fees') AS fee
+    FROM oms.event CROSS JOIN jsonb_array_elements(event.body -> 'fees') AS fee
+    LEFT JOIN names AS named ON named.shard = event.shard AND named.account = event.account
+        AND named.pipeline = event.pipeline AND named.reported_as = event.body ->> 'execution'
     WHERE event.type = 'FeeReported'
-    GROUP BY event.shard, event.account, event.pipeline, event.body ->> 'execution'
+    GROUP BY event.shard, event.account, event.pipeline, coalesce(named.execution, event.body ->> 'execution')
 ),
 joined AS (
     SELECT newest.shard, newest.account, first_reported.trading_day, newest.pipeline, orders.trade_no,

@@ -31,7 +31,7 @@ counted AS (
         sum(quantity_change) OVER so_far AS filled,
         sum(value_change) OVER so_far AS value,
         count(quantity_new) OVER so_far AS terms_no,
-        count(*) FILTER (WHERE counted AND type <> 'OrderFilled') OVER so_far AS epoch
+        count(*) FILTER (WHERE counted AND type IN ('ExecutionCorrected', 'ExecutionBusted')) OVER so_far AS epoch
     FROM terms
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),

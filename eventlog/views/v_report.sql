@@ -21,5 +21,5 @@ WHERE event.type IN (
     'OrderPlaced', 'ReplaceRequested', 'CancelRequested', 'QueryRequested', 'RepriceSkipped', 'OrderAccepted',
     'OrderRejected', 'OrderTriggered', 'OrderFilled', 'ExecutionCorrected', 'ExecutionBusted', 'OrderCanceled',
     'CancelRejected', 'OrderReplaced', 'ReplaceRejected', 'OrderStatusReported', 'OrderUnknown', 'CommandFailed',
-    'CommandRefused', 'CommandExpired'
+    'CommandRefused', 'CommandExpired', 'ExecutionJudged'
 )

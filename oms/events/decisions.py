@@ -275,6 +275,22 @@ class TradeClosed(Decision, frozen=True, kw_only=True):
 
 
 @register
+class ExecutionJudged(Decision, frozen=True, kw_only=True):
+    """What became of a report of an execution that does not count by its own id: it tells `of` again (nothing: it lies
+    across several), or it is `counted` after all, with what it then adds."""
+
+    instrument: str
+    trade_no: int | None = None
+    client_order_id: str
+    execution: str
+    of: str | None = None
+    counted: bool = False
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    policy: str
+
+
+@register
 class Alerted(Decision, frozen=True, kw_only=True):
     """Somebody should look. The same alert is raised once until its cause changes."""
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from oms.events import broker, decisions, session, strategy
 from oms.events.base import Event
-from oms.state.order import Anomaly
+from oms.state.order import Anomaly, Verdict
 from oms.values import Severity
 
 SEVERITY: Final = {
@@ -45,8 +45,20 @@ def of_account(event: Event) -> decisions.Alerted | None:
     return decisions.Alerted(severity=found[0], code=found[1], text=found[2], policy="step")
 
 
-def of_anomaly(name: str, anomaly: Anomaly) -> decisions.Alerted:
-    """What was odd about an input, as an alert."""
+def of_anomaly(name: str, anomaly: Anomaly) -> decisions.Alerted | decisions.ExecutionJudged:
+    """What was odd about an input, as an alert; what was judged of it, as just that."""
+    if isinstance(anomaly, Verdict):
+        return decisions.ExecutionJudged(
+            instrument=name,
+            trade_no=anomaly.trade_no,
+            client_order_id=anomaly.client_order_id,
+            execution=anomaly.execution,
+            of=anomaly.of,
+            counted=anomaly.counted,
+            quantity=anomaly.quantity,
+            price=anomaly.price,
+            policy="step",
+        )
     return decisions.Alerted(
         severity=SEVERITY.get(anomaly.code, Severity.WARNING),
         code=anomaly.code,

@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from oms.events.broker import CancelCause, ExecutionBusted, ExecutionCorrected, OrderFilled
+from oms.events.broker import ExecutionBusted, ExecutionCorrected, OrderFilled
 from oms.state import stretches
+from oms.state.oddities import anomaly, counts, excess, gap, repeats, unasked
 from oms.state.order import (
     CANCELED,
     ENDED_STATES,
@@ -26,7 +27,7 @@ from oms.state.order import (
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
-from oms.values import ZERO, Micros, OrderStatus, Role
+from oms.values import ZERO, Micros, OrderStatus
 
 Result = tuple[Order, tuple[Anomaly, ...]]
 
@@ -55,7 +56,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
     if before is not None and order.executions and not stretches.is_beyond(order, before):
         covered, doubtful = stretches.compared(order, before, before + quantity)
         if covered == quantity:
-            return _repeated(order, event, (before, after)), ()
+            return _repeated(order, event, (before, after))
         if covered:
             text = f"execution {event.execution} repeats {covered} of {quantity}"
             found = (anomaly(order, "fill_overlap", text, covered, wants_query=True),)
@@ -121,7 +122,7 @@ def _booked(
         ended_at=_ended_at(order, status, now),
         broker_ids=broker_ids,
     )
-    return changed, (*found, *_excess(order, changed), *gap(order, changed))
+    return changed, (*found, *excess(order, changed), *gap(order, changed))
 
 
 def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> Result:
@@ -153,9 +154,11 @@ def _restate(
 ) -> Result:
     """Put a higher revision in the place of an execution, or on record before its first report."""
     quantity, price = terms
+    found: tuple[Anomaly, ...] = ()
     if known is None:
         known = stretches.restated_before(order, event.cumulative, quantity)
         if known is not None:
+            found = (repeats(order, event.execution, known),)
             order = stretches.with_alias(order, known, event.execution)
             known = _find(order, event.execution)
     same_quantity = known is not None and known.quantity == quantity
@@ -173,14 +176,13 @@ def _restate(
     else:
         new = replace(known, revision=event.revision, quantity=quantity, price=price, seq=seq)
         executions = tuple(new if one is known else one for one in order.executions)
-    found: tuple[Anomaly, ...] = ()
     total = order.total
     if not same_quantity:
         # The broker's count has shifted: older stretches of it no longer compare with new ones.
         executions = tuple(replace(one, comparable=False) if one.comparable else one for one in executions)
         total = ZERO
         if event.cumulative is None:
-            found = (anomaly(order, "restated_without_totals", event.execution, wants_query=True),)
+            found = (*found, anomaly(order, "restated_without_totals", event.execution, wants_query=True))
     if event.cumulative is not None and (known is None or not same_quantity or known.comparable):
         # A new price tells the count of its own time, which may be that of before another bust or correction.
         total = max(total, event.cumulative)
@@ -206,7 +208,7 @@ def _restate(
     if order.repeats and not same_quantity:
         changed, more = _not_covered(changed, event.cumulative, now, seq)
         found = (*found, *more)
-    return changed, (*found, *_excess(order, changed), *gap(order, changed))
+    return changed, (*found, *excess(order, changed), *gap(order, changed))
 
 
 def counted(order: Order, cumulative: Decimal | None, leaves: Decimal | None, now: Micros) -> Result:
@@ -252,43 +254,6 @@ def status_of(order: Order, filled: Decimal, quantity: Decimal) -> OrderStatus:
     outcome, moved = TABLE[status, trigger]
     assert outcome is not Outcome.ANOMALY, (status, trigger)
     return moved
-
-
-def gap(before: Order, after: Order) -> tuple[Anomaly, ...]:
-    """What the broker counts and we have not seen, where that has grown."""
-    if after.total <= after.filled or after.missing <= before.missing:
-        return ()
-    text = f"the broker counts {after.total}, we have seen {after.filled}"
-    return (anomaly(after, "gap_detected", text, after.missing, wants_query=True),)
-
-
-def anomaly(
-    order: Order, code: str, text: str, quantity: Decimal | None = None, *, wants_query: bool = False
-) -> Anomaly:
-    """Something odd about an order, with the order it is about."""
-    return Anomaly(
-        code=code,
-        text=text,
-        quantity=quantity,
-        client_order_id=order.client_order_id,
-        trade_no=order.trade_no,
-        wants_query=wants_query,
-    )
-
-
-def unasked(order: Order, cause: CancelCause | None, text: str) -> tuple[Anomaly, ...]:
-    """A stop or exit that ended without our asking leaves a position alone."""
-    if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):
-        return ()
-    return (anomaly(order, "canceled_unasked", text or cause.value),)
-
-
-def _excess(before: Order, after: Order) -> tuple[Anomaly, ...]:
-    """What is filled beyond the order's quantity, where that has grown."""
-    excess = after.filled - after.quantity
-    if excess <= ZERO or excess <= before.filled - before.quantity:
-        return ()
-    return (anomaly(after, "overfill", "filled beyond its quantity", excess),)
 
 
 def _after_end(order: Order, event: OrderFilled) -> Result:
@@ -339,26 +304,29 @@ def _find(order: Order, root: str) -> Execution | None:
     return None
 
 
-def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, Decimal | None]) -> Order:
+def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, Decimal | None]) -> Result:
     """The order after a fill that those on record cover; it is kept, for it may prove to be the next one. Where it
     covers the same stretch under another id, that id is given to the execution: a bust, a correction or a fee may use
     either."""
+    of: Execution | None = None
     for one in order.executions:
         same = one.comparable and one.quantity and (one.cum_before, one.cum_after) == stretch
         # At another price it may be the next fill, that overtook a bust: it stays apart until one comes.
         if same and (one.price == event.price or one.revision):
-            order = stretches.with_alias(order, one, event.execution)
+            of, order = one, stretches.with_alias(order, one, event.execution)
             break
     others = [one for one in order.repeats if one.execution != event.execution]
-    return replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
+    told = len(others) < len(order.repeats)
+    order = replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
+    return order, () if told and of is None else (repeats(order, event.execution, of),)
 
 
 def _not_covered(order: Order, count: Decimal | None, now: Micros, seq: int) -> Result:
     """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
     later than what the restatement is about. Of what goes by a second id the same is kept in mind, and no more."""
     found: tuple[Anomaly, ...] = ()
-    repeats, order = order.repeats, replace(order, repeats=())
-    for event in repeats:
+    kept, order = order.repeats, replace(order, repeats=())
+    for event in kept:
         before, _ = stretches.interval(event.cumulative, event.quantity)
         is_later = before is not None and count is not None and before >= count
         is_named = _find(order, event.execution) is not None
@@ -392,7 +360,8 @@ def _taken_back(order: Order, event: OrderFilled, text: str, now: Micros, seq: i
         replace(one, aliases=tuple(x for x in one.aliases if x != event.execution))
         for one in order.executions
     )
-    repeats = tuple(one for one in order.repeats if one is not event)
+    left = tuple(one for one in order.repeats if one is not event)
+    verdict = counts(order, event.execution, event.quantity, event.price)
     doubt = anomaly(order, "fill_not_comparable", text, event.quantity, wants_query=True)
-    order = replace(order, executions=executions, repeats=repeats)
-    return _booked(order, event, before, after, (doubt,), now, seq)
+    order = replace(order, executions=executions, repeats=left)
+    return _booked(order, event, before, after, (verdict, doubt), now, seq)

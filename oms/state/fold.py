@@ -325,5 +325,6 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     decisions.AlertCleared: _on_trade(_alert_cleared),
     decisions.SafeModeEntered: _safe_mode,
     decisions.DecisionFailed: _nothing,
+    decisions.ExecutionJudged: _nothing,
     decisions.PolicyNoted: _noted,
 }

@@ -258,3 +258,15 @@ class Anomaly(Struct, frozen=True, gc=False, kw_only=True):
     client_order_id: str | None = None
     trade_no: int | None = None
     wants_query: bool = False
+
+
+class Verdict(Anomaly, frozen=True, gc=False, kw_only=True):
+    """A report of an execution that does not count by its own id. The step logs it as `ExecutionJudged`."""
+
+    code: str = "execution_judged"
+    text: str = ""
+    client_order_id: str
+    execution: str
+    of: str | None = None
+    counted: bool = False
+    price: Decimal | None = None

@@ -22,7 +22,8 @@ from oms.events.broker import (
     ReportedStatus,
 )
 from oms.state import requests
-from oms.state.fills import Result, anomaly, counted, explained, reinstated, unasked
+from oms.state.fills import Result, counted, explained, reinstated
+from oms.state.oddities import anomaly, unasked
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,

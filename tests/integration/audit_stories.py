@@ -13,11 +13,19 @@ from oms.events.broker import (
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
+    OrderStatusReported,
     OrderUnknown,
     PositionAdjusted,
     ReportedStatus,
 )
-from oms.events.decisions import DegradationEntered, DegradationLeft, EntryAccepted, OrderPlaced, Rung
+from oms.events.decisions import (
+    DegradationEntered,
+    DegradationLeft,
+    EntryAccepted,
+    ExecutionJudged,
+    OrderPlaced,
+    Rung,
+)
 from oms.events.operator import Act, OperatorCommanded
 from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
 from tests import answers, builders
@@ -40,6 +48,55 @@ def received_stop() -> list[Event]:
         answers.received(Role.STOP, said=ReportedStatus.PENDING_REPLACE),
         wait(1),
         answers.ack(Role.STOP),
+    )
+    return [one.event for result in told.results for one in result.events]
+
+
+SECOND = "sim/test/second-ids"
+
+
+def second_ids() -> list[Event]:
+    """Fills under second ids: one is busted by its second, a price comes under one that nobody knew, and one proves to
+    be the next fill, because the broker counts it beside the one that was busted."""
+
+    def own(**fields: Any) -> Any:
+        return lambda told: {
+            **fields,
+            "instrument": builders.NAME,
+            "client_order_id": told.order(Role.ENTRY).wire_id,
+        }
+
+    def filled(execution: str, quantity: int, cumulative: int) -> Any:
+        fields = own(
+            execution=execution, side=Side.BUY, quantity=Decimal(quantity), price=Decimal(100),
+            cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative),
+        )  # fmt: skip
+        return lambda told: OrderFilled(**fields(told))
+
+    def busted(execution: str, cumulative: int) -> Any:
+        fields = own(execution=execution, revision=1, cumulative=Decimal(cumulative))
+        return lambda told: ExecutionBusted(**fields(told))
+
+    def counted(cumulative: int) -> Any:
+        fields = own(
+            status=ReportedStatus.PARTIALLY_FILLED, side=Side.BUY, quantity=Decimal(100),
+            cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative),
+        )  # fmt: skip
+        return lambda told: OrderStatusReported(**fields(told))
+
+    told = given(
+        entry(),
+        answers.ack(Role.ENTRY),
+        filled("a", 4, 4),
+        filled("a2", 4, 4),
+        busted("a2", 0),
+        filled("b", 3, 3),
+        filled("b2", 3, 3),
+        filled("c", 3, 3),
+        busted("b", 0),
+        counted(3),
+        counted(3),
+        filled("d", 2, 5),
     )
     return [one.event for result in told.results for one in result.events]
 
@@ -103,6 +160,9 @@ def story() -> list[Event]:
         fill("A", "x1", 4, 4),
         fill("A", "x1", 4, 4),
         fill("A", "x1-again", 4, 4),
+        ExecutionJudged(
+            instrument=name, trade_no=1, client_order_id="A", execution="x1-again", of="x1", policy="step"
+        ),
         fill("A", "x2", 2, 6),
         ExecutionCorrected(
             instrument=name, client_order_id="A", execution="x2", revision=1, quantity=Decimal(3),

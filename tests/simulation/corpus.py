@@ -3,6 +3,7 @@
 from tests.simulation.wrong import Wrong, wrong
 
 FILLS = "oms/state/fills.py"
+ODDITIES = "oms/state/oddities.py"
 REPORTS = "oms/state/reports.py"
 REQUESTS = "oms/state/requests.py"
 ORDERS = "oms/state/fold_orders.py"
@@ -61,8 +62,8 @@ CORPUS: tuple[Wrong, ...] = (
     ),
     wrong(
         "overfills pass in silence",
-        FILLS,
-        "    if excess <= ZERO or excess <= before.filled - before.quantity:",
+        ODDITIES,
+        "    if beyond <= ZERO or beyond <= before.filled - before.quantity:",
         "    if True:",
     ),
     wrong(
@@ -73,7 +74,7 @@ CORPUS: tuple[Wrong, ...] = (
     ),
     wrong(
         "gaps of the broker's count are not noticed",
-        FILLS,
+        ODDITIES,
         "    if after.total <= after.filled or after.missing <= before.missing:",
         "    if True:",
     ),
@@ -133,7 +134,7 @@ CORPUS: tuple[Wrong, ...] = (
     ),
     wrong(
         "a stop that vanished is not told",
-        FILLS,
+        ODDITIES,
         "    if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):",
         "    if True:",
     ),

@@ -39,7 +39,7 @@ from oms.events.session import AccountOpened, InstrumentDefined, WriterStarted
 from oms.formulas.indicators import Atr, Ema
 from oms.state.fold import fold
 from oms.state.market import Market
-from oms.state.order import Anomaly, Order
+from oms.state.order import Anomaly, Order, Verdict
 from oms.state.pipeline import Pipeline
 from oms.values import OrderStatus, OrderType, PositionSide, Role, Side, TimeInForce
 
@@ -219,7 +219,12 @@ class Story:
 
     @property
     def alerts(self) -> list[str]:
-        return [one.code for one in self.anomalies]
+        return [one.code for one in self.anomalies if not isinstance(one, Verdict)]
+
+    @property
+    def judged(self) -> list[tuple[str, str | None, bool]]:
+        """(execution, whose second id it is, whether it counts after all)"""
+        return [(one.execution, one.of, one.counted) for one in self.anomalies if isinstance(one, Verdict)]
 
     @property
     def queried(self) -> list[str]:
@@ -238,14 +243,15 @@ class Story:
         pending: list[str] | None = None,
         alerts: list[str] | None = None,
         queried: list[str] | None = None,
+        judged: list[tuple[str, str | None, bool]] | None = None,
         **fields: Any,
     ) -> "Story":
         """Compare what is given. Whatever else, the sums hold and the trade holds what the order filled."""
         order = self.order
         got = {"status": order.status, "filled": order.filled, "leaves": order.leaves, "pending": self.pending,
-               "alerts": self.alerts, "queried": self.queried}  # fmt: skip
+               "alerts": self.alerts, "queried": self.queried, "judged": self.judged}  # fmt: skip
         wanted = {"status": status, "filled": filled, "leaves": leaves, "pending": pending, "alerts": alerts,
-                  "queried": queried}  # fmt: skip
+                  "queried": queried, "judged": judged}  # fmt: skip
         asked = {name: value for name, value in wanted.items() if value is not None}
         assert {name: got[name] for name in asked} == asked
         assert {name: getattr(order, name) for name in fields} == fields

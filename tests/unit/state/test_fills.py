@@ -55,9 +55,11 @@ def test_duplicate_fills_count_once(copies: int) -> None:
 @pytest.mark.req("OD-013", "I20")
 def test_same_stretch_under_another_id_is_the_same_fill() -> None:
     story = given(accepted(), filled("stream-77", 4, 4, 6), filled("stream-78", 2, 6, 4))
-    story.when(filled("poll-9", 2, 6, 4)).then(PARTIAL_FILLED, 6, alerts=[])
+    story.when(filled("poll-9", 2, 6, 4)).then(
+        PARTIAL_FILLED, 6, alerts=[], judged=[("poll-9", "stream-78", False)]
+    )
     before = story.pipeline
-    story.when(filled("poll-9", 2, 6, 4)).then(PARTIAL_FILLED, 6, alerts=[], value=D(600))
+    story.when(filled("poll-9", 2, 6, 4)).then(PARTIAL_FILLED, 6, alerts=[], judged=[], value=D(600))
     assert story.pipeline is before
 
 
@@ -95,8 +97,10 @@ def test_a_fill_that_overtook_a_bust_is_booked_once_the_broker_counts_it_twice()
     story.then(SUBMITTED, 0).when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6))
     story.then(SUBMITTED, 0, alerts=["gap_detected"], queried=["gap_detected"])
     story.when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6))
-    story.then(PARTIAL_FILLED, 4, leaves=6, alerts=["fill_not_comparable"], value=D(400))
-    story.when(busted("b", 0, 10)).then(SUBMITTED, 0, alerts=[])
+    story.then(
+        PARTIAL_FILLED, 4, leaves=6, alerts=["fill_not_comparable"], value=D(400), judged=[("b", None, True)]
+    )
+    story.when(busted("b", 0, 10)).then(SUBMITTED, 0, alerts=[], judged=[])
 
 
 @pytest.mark.parametrize(
@@ -150,9 +154,9 @@ def test_a_new_price_is_not_of_a_fill_of_another_quantity_or_one_restated_before
 
 
 def test_one_report_over_two_fills_repeats_both() -> None:
-    given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 6, 4)).when(filled("ab", 6, 6, 4)).then(
-        PARTIAL_FILLED, 6, alerts=[]
-    )
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 6, 4)).when(filled("ab", 6, 6, 4))
+    story.then(PARTIAL_FILLED, 6, alerts=[], judged=[("ab", None, False)])
+    story.when(filled("ab", 6, 6, 4)).then(PARTIAL_FILLED, 6, judged=[])
 
 
 def test_price_and_time_alone_never_make_two_fills_one() -> None:

@@ -1,0 +1,66 @@
+"""What is odd about an order after a report: each has one maker, and the step tells of it."""
+
+from decimal import Decimal
+
+from oms.events.broker import CancelCause
+from oms.state.order import Anomaly, Execution, Order, Verdict
+from oms.values import ZERO, Role
+
+
+def anomaly(
+    order: Order, code: str, text: str, quantity: Decimal | None = None, *, wants_query: bool = False
+) -> Anomaly:
+    """Something odd about an order, with the order it is about."""
+    return Anomaly(
+        code=code,
+        text=text,
+        quantity=quantity,
+        client_order_id=order.client_order_id,
+        trade_no=order.trade_no,
+        wants_query=wants_query,
+    )
+
+
+def gap(before: Order, after: Order) -> tuple[Anomaly, ...]:
+    """What the broker counts and we have not seen, where that has grown."""
+    if after.total <= after.filled or after.missing <= before.missing:
+        return ()
+    text = f"the broker counts {after.total}, we have seen {after.filled}"
+    return (anomaly(after, "gap_detected", text, after.missing, wants_query=True),)
+
+
+def unasked(order: Order, cause: CancelCause | None, text: str) -> tuple[Anomaly, ...]:
+    """A stop or exit that ended without our asking leaves a position alone."""
+    if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):
+        return ()
+    return (anomaly(order, "canceled_unasked", text or cause.value),)
+
+
+def excess(before: Order, after: Order) -> tuple[Anomaly, ...]:
+    """What is filled beyond the order's quantity, where that has grown."""
+    beyond = after.filled - after.quantity
+    if beyond <= ZERO or beyond <= before.filled - before.quantity:
+        return ()
+    return (anomaly(after, "overfill", "filled beyond its quantity", beyond),)
+
+
+def repeats(order: Order, execution: str, of: Execution | None) -> Verdict:
+    """A report tells again what is on record: under another id of that execution, or across several."""
+    return Verdict(
+        client_order_id=order.client_order_id,
+        trade_no=order.trade_no,
+        execution=execution,
+        of=of.root if of is not None else None,
+    )
+
+
+def counts(order: Order, execution: str, quantity: Decimal, price: Decimal) -> Verdict:
+    """A fill that seemed to tell again what is on record counts after all."""
+    return Verdict(
+        client_order_id=order.client_order_id,
+        trade_no=order.trade_no,
+        execution=execution,
+        counted=True,
+        quantity=quantity,
+        price=price,
+    )
