@@ -134,7 +134,7 @@ def open_log(
     """
     from eventlog import embedded
     from eventlog.postgres import PostgresLog
-    from eventlog.schema import upgrade
+    from oms.shell.databases import make_ready
 
     if archive is not None:
         require_archive(output)
@@ -142,7 +142,7 @@ def open_log(
     started = time.monotonic()
     with ExitStack() as stack:
         conninfo = driver_url(url) if url else stack.enter_context(embedded.session())
-        upgrade(conninfo)
+        make_ready(conninfo)
         log = PostgresLog(conninfo, archive=earlier(archive))
         stack.callback(log.close)
         output.step("database", _described(conninfo, embedded_server=not url), time.monotonic() - started)
@@ -156,12 +156,12 @@ def opened_database(output: Output) -> Iterator["Connection[Any]"]:
 
     from eventlog import embedded
     from eventlog.errors import DatabaseAway
-    from eventlog.schema import upgrade
+    from oms.shell.databases import make_ready
 
     url = output.options.database
     with ExitStack() as stack:
         conninfo = driver_url(url) if url else stack.enter_context(embedded.session())
-        upgrade(conninfo)
+        make_ready(conninfo)
         try:
             connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.OperationalError as error:

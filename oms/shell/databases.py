@@ -46,10 +46,25 @@ def open_log(stack: ExitStack, database: str | EventLog, day: date) -> EventLog:
         bring_up(conninfo, day)
         log = _connected(stack, make_conninfo(conninfo, user=WRITER))
     else:
-        schema.upgrade(database)
+        make_ready(database)
         log = _connected(stack, database)
         log.ensure_partitions(day, MONTHS_AHEAD)
     return log
+
+
+def make_ready(conninfo: str) -> None:
+    """Tables and views of this program, and its event types, where the login may register them.
+
+    A mere writer or reader may not; then an owner does it by `oms db upgrade`. Raises what migrating raises.
+    """
+    schema.upgrade(conninfo)
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            register(connection, _types())
+    except psycopg.errors.InsufficientPrivilege:
+        return
+    except psycopg.Error as error:
+        raise translated(error, "(any)") from error
 
 
 def bring_up(conninfo: str, day: date) -> tuple[list[str], list[EventType]]:
@@ -63,9 +78,13 @@ def bring_up(conninfo: str, day: date) -> tuple[list[str], list[EventType]]:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             months = schema.ensure_partitions(connection, day, MONTHS_AHEAD)
             schema.prune_snapshots(connection)
-            return months, register(connection, [EventType(*one) for one in described()])
+            return months, register(connection, _types())
     except psycopg.Error as error:
         raise translated(error, "(any)") from error
+
+
+def _types() -> list[EventType]:
+    return [EventType(*one) for one in described()]
 
 
 def refuse_unfit(log: EventLog) -> None:

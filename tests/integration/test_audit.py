@@ -29,6 +29,7 @@ from oms.brokers.simulated.script import (
 )
 from oms.cli import main
 from oms.errors import UsageProblem
+from oms.shell.databases import bring_up
 from oms.shell.record import event_of
 from oms.state.account import Account
 from oms.values import CONTEXT, Role
@@ -65,6 +66,7 @@ class World:
 @pytest.fixture(scope="module", params=pg.MAJORS)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     with pg.database(request.param) as conninfo:
+        bring_up(conninfo, DAY)
         log = PostgresLog(conninfo)
         for seed in (1, 2):
             with trading_day(
@@ -211,6 +213,7 @@ FORGERIES = {
     "i11_every_decision_has_its_cause": "UPDATE oms.event SET cause_seq = 1 WHERE {busy} AND type = 'StopMoved'",
     "i13_epochs_rise": "UPDATE oms.event SET body = body || '{{\"epoch\": 99}}' "
     "WHERE {busy} AND type = 'WriterStarted'",
+    "i10_types_are_registered": "UPDATE oms.event SET version = 7 WHERE {busy} AND type = 'EntryAccepted'",
     "i14_filled_is_within_quantity": "UPDATE oms.event SET body = body || '{{\"quantity\": \"1\"}}' "
     "WHERE {busy} AND type = 'OrderPlaced'",
     "i15_every_counted_share_was_seen": "DELETE FROM oms.event WHERE {busy} AND seq = (SELECT min(seq) FROM oms.event "
@@ -238,6 +241,8 @@ FORGERIES = {
     "ORDER BY seq LIMIT 1; DELETE FROM oms.event WHERE {busy} AND kind = 'I' AND type LIKE 'Order%'",
     "i47_rungs_are_whole": "UPDATE oms.event SET body = body || '{{\"quantity\": \"1.5\"}}' "
     "WHERE {busy} AND type = 'OrderPlaced'",
+    "i55_entries_keep_to_the_limits": "UPDATE oms.event SET body = body || '{{\"quantity\": \"100001\"}}' "
+    "WHERE {busy} AND type = 'EntryAccepted'",
     "i56_every_fill_has_its_intent_price": "DELETE FROM oms.event WHERE {busy} AND type = 'EntryAccepted'",
     "i57_market_orders_have_reason_and_evidence": "UPDATE oms.event SET "
     "body = body || '{{\"order_type\": \"MARKET\"}}' WHERE {busy} AND type = 'OrderPlaced'",

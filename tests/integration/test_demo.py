@@ -14,12 +14,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from eventlog.postgres import PostgresLog
 from oms.events.decisions import OrderPlaced
 from oms.shell.places import run_dir
 from oms.shell.record import event_of
+from replay import audit
 from tests.checkout import ROOT
 from tests.pg import database
 
@@ -69,7 +71,15 @@ def test_demo_survives_kill_and_proves_itself(tmp_path: Path) -> None:
         assert len(writers) == len(KILL_AT) + 1
         _assert_one_order_per_intent(log)
         log.close()
+        _assert_every_check_is_empty(conninfo)
         _type_the_readme(conninfo, tmp_path)
+
+
+def _assert_every_check_is_empty(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for one in audit.recipes():
+            if one.is_check:
+                assert not audit.ask(connection, one).rows, one.name
 
 
 def _assert_one_order_per_intent(log: PostgresLog) -> None:
