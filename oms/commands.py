@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from oms.values import MarketReason, Micros, OrderType, Role, Side, TimeInForce
+from oms.values import Micros, OrderType, Role, Side, TimeInForce
 
 
 class PlaceOrder(Struct, frozen=True, gc=False, kw_only=True, tag=True):
-    """Send a new order. `seq` is the decision's place in the log."""
+    """Send a new order. `seq` is the decision's place in the log; an exit that `enlarges` buys an oversell back."""
 
     seq: int
     instrument: str
@@ -27,6 +27,7 @@ class PlaceOrder(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     price_stop: Decimal | None = None
     valid_until: Micros | None = None
     reason: str = ""
+    enlarges: bool = False
 
 
 class ReplaceOrder(Struct, frozen=True, gc=False, kw_only=True, tag=True):
@@ -128,7 +129,7 @@ def reduces_only(command: PlaceOrder) -> bool:
     An oversell is bought back without: another trade may hold as much as one has sold too much, so that the account is
     not short of it and the broker would refuse the repair for ever.
     """
-    return command.role is not Role.ENTRY and command.reason != MarketReason.OVERSELL_REPAIR
+    return command.role is not Role.ENTRY and not command.enlarges
 
 
 def adds_risk(command: Command) -> bool:

@@ -30,9 +30,9 @@ levels AS (
     FROM oms.event WHERE type = 'StopMoved'
 ),
 names AS (
-    -- What a fee names may be the second id of an execution.
+    -- What a fee names may be the second id of an execution; the newest word counts.
     SELECT DISTINCT ON (shard, account, pipeline, reported_as) shard, account, pipeline, reported_as, execution
-    FROM oms.v_execution WHERE execution <> reported_as ORDER BY shard, account, pipeline, reported_as, seq DESC
+    FROM oms.v_execution ORDER BY shard, account, pipeline, reported_as, seq DESC
 ),
 fees AS (
     SELECT event.shard, event.account, event.pipeline,

@@ -285,6 +285,7 @@ class ExecutionJudged(Decision, frozen=True, kw_only=True):
     execution: str
     of: str | None = None
     counted: bool = False
+    side: Side | None = None
     quantity: Decimal | None = None
     price: Decimal | None = None
     policy: str

@@ -55,6 +55,7 @@ def of_anomaly(name: str, anomaly: Anomaly) -> decisions.Alerted | decisions.Exe
             execution=anomaly.execution,
             of=anomaly.of,
             counted=anomaly.counted,
+            side=anomaly.side,
             quantity=anomaly.quantity,
             price=anomaly.price,
             policy="step",

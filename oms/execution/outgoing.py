@@ -7,9 +7,11 @@ from msgspec.structs import replace
 from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder, ReplaceOrder, order_id
 from oms.events import decisions
 from oms.events.base import Event
+from oms.execution.orders import entry_side
 from oms.state.account import Account
 from oms.state.order import Pending
 from oms.state.pipeline import Pipeline
+from oms.values import Role, Side
 
 
 def identified(decision: Event, account: Account, seq: int) -> Event:
@@ -39,6 +41,7 @@ def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command 
             price_stop=decision.price_stop,
             valid_until=decision.valid_until,
             reason=decision.reason,
+            enlarges=decision.role is Role.EXIT and decision.side is _entry_side(decision, pipeline),
         )
     if isinstance(decision, decisions.ReplaceRequested):
         assert pipeline is not None
@@ -73,6 +76,11 @@ def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command 
             seq=seq, instrument=decision.instrument, client_order_id=decision.wire_id, reason=decision.reason
         )
     return None
+
+
+def _entry_side(decision: decisions.OrderPlaced, pipeline: Pipeline | None) -> Side:
+    assert pipeline is not None
+    return entry_side(pipeline.trades[decision.trade_no])
 
 
 def settled(before: Pipeline | None, after: Pipeline) -> Iterator[Pending]:

@@ -105,8 +105,9 @@ def _wanted(
     elif view.market.is_halted:
         # Nothing is placed or changed in a halt, but two stops that sleep in it would both wake up.
         if len(live) > 1:
-            answered = [order for order in live if not order.pending]
-            yield from _surplus(view, trade, live, (answered or live)[-1])
+            staying = [order for order in live if order.pending_of(PendingKind.CANCEL) is None]
+            answered = [order for order in staying if order.pending_of(PendingKind.SUBMIT) is None]
+            yield from _surplus(view, trade, live, (answered or staying or live)[-1])
     else:
         wanted = sellable - tranches.reserved(view, trade)
         if not live:

@@ -40,7 +40,7 @@ def decide(view: View) -> Iterator[Event]:
             if view.now >= due:
                 yield orders.query(order, policy=NAME, reason="unanswered")
     snapshot = view.wish
-    if isinstance(snapshot, BrokerSnapshotReported) and snapshot.complete:
+    if isinstance(snapshot, BrokerSnapshotReported) and view.account.is_proof(snapshot):
         yield from _compare(view, snapshot)
 
 

@@ -29,6 +29,7 @@ from oms.state.venue import blockers
 from oms.state.view import View
 from oms.values import (
     MILLISECOND,
+    SIGN_OF,
     ZERO,
     Micros,
     OrderStatus,
@@ -42,6 +43,8 @@ VERSION: Final = 1
 PRIORITY: Final = 40
 SCOPE: Final = "pipeline"
 ASKED: Final = CHANGED
+
+PASSED: Final = "the entry has passed its price"
 
 
 def decide(view: View) -> Iterator[Event]:
@@ -136,8 +139,14 @@ def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
         # Shares and prices are the dearest questions here, so they come last.
         shares = shares or allocate(trade.entered, [one.pct for one in trade.rungs], view.lot)
         has = ZERO if is_missing or newest is None else newest.quantity
-        extra = min(shares[index] - has, room)
-        if extra <= ZERO or (price := rung_price(view, trade, index)) is None:
+        extra = max(min(shares[index] - has, room), ZERO)
+        is_passed = not is_missing and newest is not None and _is_passed(trade, newest)
+        if not (extra or is_passed):
+            continue
+        price = rung_price(view, trade, index)
+        if price is None:
+            if is_passed and newest is not None:
+                yield from retries.cancels(view, trade, [newest], policy=NAME, reason=PASSED)
             continue
         room -= extra
         if is_missing or newest is None:
@@ -145,7 +154,16 @@ def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
                 trade, Role.TARGET, extra, OrderType.LIMIT, price_limit=price, rung=index, policy=NAME
             )
         else:
-            yield orders.change(newest, has + extra, price_limit=newest.price_limit, policy=NAME)
+            limit, reason = (price, PASSED) if is_passed else (newest.price_limit, "")
+            yield orders.change(newest, has + extra, price_limit=limit, policy=NAME, reason=reason)
+
+
+def _is_passed(trade: Trade, order: Order) -> bool:
+    """Whether further entry fills have passed a target's price, so that it would sell at a loss. The exhaustion of a
+    move takes the ladder at any price (OD-049)."""
+    if trade.exhausted_at is not None or trade.price_entry is None or order.price_limit is None:
+        return False
+    return (order.price_limit - trade.price_entry) * SIGN_OF[trade.side] <= ZERO
 
 
 def _shrink(view: View, trade: Trade, live: list[Order], excess: Decimal) -> Iterator[Event]:

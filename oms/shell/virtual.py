@@ -233,8 +233,13 @@ class VirtualTime:
             self._dispatcher.dispatch(commands, self.now)
 
     def _asked_at(self) -> int:
-        """The end of the log as far as the broker can know of it: what is held back has not reached it."""
-        return min((one.seq - 1 for one in self._held), default=self._runner.head.seq)
+        """The end of the log as far as the broker can know of it: what is held back has not reached it.
+
+        Not from before the last link fell, for such an answer counts for nothing: what is held back still is then asked
+        about, and decided anew.
+        """
+        known = min((one.seq - 1 for one in self._held), default=self._runner.head.seq)
+        return max(known, self._runner.published.account.asked_from)
 
     def _with_held(self, commands: list[Command]) -> list[Command]:
         """The commands, behind those of the opening once the books were compared (architecture 3, "Start order").

@@ -61,6 +61,10 @@ class Account(Struct, frozen=True, gc=False, kw_only=True):
         """The configuration in force. Raises KeyError before the first `ConfigActivated`."""
         return self.configs[self.config_sha256]
 
+    def is_proof(self, books: broker.BrokerSnapshotReported) -> bool:
+        """Whether these books are whole, and were asked for over a link that stands since."""
+        return books.complete and books.asked_at_seq >= self.asked_from
+
 
 def fold_account(account: Account, event: Event, now: Micros, seq: int) -> Account:
     """Apply an event to the account; every event moves its sequence and time."""
@@ -110,8 +114,7 @@ def _link(account: Account, event: broker.BrokerLinkChanged) -> dict[str, Any]:
 
 
 def _snapshot(account: Account, event: broker.BrokerSnapshotReported) -> dict[str, Any]:
-    is_proof = event.complete and event.asked_at_seq >= account.asked_from
-    return {"reconciled": account.reconciled or is_proof}
+    return {"reconciled": account.reconciled or account.is_proof(event)}
 
 
 def _killed(account: Account, event: decisions.KillLevelRaised) -> dict[str, Any]:

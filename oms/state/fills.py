@@ -316,9 +316,8 @@ def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, D
             of, order = one, stretches.with_alias(order, one, event.execution)
             break
     others = [one for one in order.repeats if one.execution != event.execution]
-    told = len(others) < len(order.repeats)
     order = replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
-    return order, () if told and of is None else (repeats(order, event.execution, of),)
+    return order, (repeats(order, event.execution, of),)
 
 
 def _not_covered(order: Order, count: Decimal | None, now: Micros, seq: int) -> Result:

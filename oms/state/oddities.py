@@ -61,6 +61,7 @@ def counts(order: Order, execution: str, quantity: Decimal, price: Decimal) -> V
         trade_no=order.trade_no,
         execution=execution,
         counted=True,
+        side=order.side,
         quantity=quantity,
         price=price,
     )

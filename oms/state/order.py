@@ -269,4 +269,5 @@ class Verdict(Anomaly, frozen=True, gc=False, kw_only=True):
     execution: str
     of: str | None = None
     counted: bool = False
+    side: Side | None = None
     price: Decimal | None = None

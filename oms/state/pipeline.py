@@ -210,7 +210,7 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
         new = replace(new, role=Role.EXIT)
         pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new})
         trade = with_order(without_stop(trade, new.client_order_id), new)
-    trade = booked(trade, before, new, pipeline.market.atr.value, now)
+    trade = booked(trade, before, new, pipeline.market.atr.value, now, pipeline.orders)
     if trade.closed_at is not None and new.executions is not before.executions:
         # It was measured when it closed, and other fills are other slippage even where the result is the same.
         pipeline = replace(pipeline, slippage=closed(pipeline.slippage, trade.trade_no))

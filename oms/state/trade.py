@@ -5,6 +5,7 @@ find it until the day rolls. Long or short is `side`; quantities are never negat
 oversell.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -209,8 +210,12 @@ def without_stop(trade: Trade, client_order_id: str) -> Trade:
     return replace(trade, stops=tuple(one for one in trade.stops if one != client_order_id))
 
 
-def booked(trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micros) -> Trade:
+def booked(
+    trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micros, others: Mapping[str, Order]
+) -> Trade:
     """Carry the change of an order's executions into the trade (fills, corrections and busts alike).
+
+    `others` are the orders of the pipeline, among them the trade's other entries.
 
     `exited` is net: an order that buys an oversold quantity back takes it from what was sold.
     """
@@ -229,7 +234,7 @@ def booked(trade: Trade, old: Order, new: Order, atr: Decimal | None, now: Micro
         entry_value=trade.entry_value + value,
         lots=_with_lot(trade.lots, new, atr),
         first_fill_at=trade.first_fill_at if trade.first_fill_at is not None else now,
-        price_worst=_worst(trade, old, new),
+        price_worst=_worst(trade, old, new, others),
     )
     return with_high_water(trade, newest)
 
@@ -244,17 +249,16 @@ def with_high_water(trade: Trade, price: Decimal | None) -> Trade:
     return replace(trade, mfe=price) if better else trade
 
 
-def _worst(trade: Trade, old: Order, new: Order) -> Decimal | None:
+def _worst(trade: Trade, old: Order, new: Order, others: Mapping[str, Order]) -> Decimal | None:
     """The worst entry price that stands: of a new fill and those before, or of all of them where one was restated."""
     known, worse = trade.price_worst, max if trade.side is PositionSide.LONG else min
-    if len(new.executions) > len(old.executions):
+    if new.executions and new.executions[:-1] == old.executions:
         price = new.executions[-1].price
         return price if known is None else worse(known, price)
-    prices = [one.price for one in new.executions if one.quantity > ZERO]
-    if known is not None and all(one.price != known for one in old.executions):
-        # It is the price of another entry order.
-        prices.append(known)
-    return worse(prices) if prices else None
+    entries = (new if one == new.client_order_id else others[one] for one in trade.entries)
+    return worse(
+        (one.price for order in entries for one in order.executions if one.quantity > ZERO), default=None
+    )
 
 
 def _with_lot(lots: tuple[Lot, ...], order: Order, atr: Decimal | None) -> tuple[Lot, ...]:

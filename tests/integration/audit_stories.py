@@ -10,6 +10,8 @@ from oms.events.broker import (
     DuplicateConflict,
     ExecutionBusted,
     ExecutionCorrected,
+    Fee,
+    FeeReported,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
@@ -66,10 +68,14 @@ def second_ids() -> list[Event]:
             "client_order_id": told.order(Role.ENTRY).wire_id,
         }
 
-    def filled(execution: str, quantity: int, cumulative: int) -> Any:
+    def fee(execution: str) -> Any:
+        fees = (Fee(amount=Decimal(1), currency="USD", kind="commission"),)
+        return FeeReported(instrument=builders.NAME, execution=execution, fees=fees)
+
+    def filled(execution: str, quantity: int, cumulative: int, revision: int = 0) -> Any:
         fields = own(
             execution=execution, side=Side.BUY, quantity=Decimal(quantity), price=Decimal(100),
-            cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative),
+            cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative), revision=revision,
         )  # fmt: skip
         return lambda told: OrderFilled(**fields(told))
 
@@ -97,6 +103,10 @@ def second_ids() -> list[Event]:
         counted(3),
         counted(3),
         filled("d", 2, 5),
+        filled("across", 5, 5),
+        filled("across", 2, 7, revision=1),
+        fee("c"),
+        fee("b2"),
     )
     return [one.event for result in told.results for one in result.events]
 
@@ -172,6 +182,11 @@ def story() -> list[Event]:
         OrderCanceled(instrument=name, client_order_id="A", cumulative=Decimal(3)),
         fill("A", "x3", 2, 5),
         fill(None, "y1", 7, 7, broker_order_id="stranger", leaves=Decimal(0)),
+        FeeReported(instrument=name, execution="y1-again", fees=(Fee(amount=Decimal(2), currency="USD", kind="c"),)),
+        fill(None, "y1-again", 7, 7, broker_order_id="stranger"),
+        ExecutionJudged(
+            instrument=name, client_order_id="X:stranger", execution="y1-again", of="y1", policy="step"
+        ),
         PositionAdjusted(instrument=name, adjustment="SPLIT", ref="s1", quantity=Decimal(5)),
         placed("B"),
         OrderUnknown(instrument=name, client_order_id="B", asked_at_seq=100),

@@ -172,21 +172,23 @@ def test_every_question_finds_its_case(world: World) -> None:
 
 def test_the_story_is_told_exactly(world: World) -> None:
     rows = world.ask("duplicates", account=STORY)
-    assert [(row["execution"], row["first_seq"]) for row in rows] == [("x1", 9), ("x1-again", 9)]
+    told = [(row["execution"], row["first_seq"]) for row in rows]
+    assert told == [("x1", 9), ("x1-again", 9), ("y1-again", 18)]
     assert [row["status_before"] for row in world.ask("late_fills", account=STORY)] == ["CANCELED"]
     (period,) = world.ask("degradation", account=STORY)
     assert (period["value_entered"], period["value_left"], period["seconds"]) == ("6.5", "3", "2")
     (act,) = world.ask("operator_acts", account=STORY)
     assert (act["principal"], act["reason"]) == ("o'brien", 'a "quoted" reason; DROP TABLE oms.event')
-    fills = {row["execution"]: row["quantity"] for row in world.ask("fills", account=STORY)}
-    assert fills == {"x2": "3", "x3": "2", "y1": "7"}
+    fills = {row["execution"]: (row["quantity"], row["fees"]) for row in world.ask("fills", account=STORY)}
+    assert fills == {"x2": ("3", None), "x3": ("2", None), "y1": ("7", "2")}
 
 
 def test_second_ids_are_told_as_the_fold_judged_them(world: World) -> None:
     fills = world.ask("fills", account=SECOND)
-    assert [(row["execution"], row["quantity"]) for row in fills] == [("c", "3"), ("d", "2")]
+    told = sorted((row["execution"], row["quantity"], row["fees"]) for row in fills)
+    assert told == [("across", "2", None), ("c", "3", "1"), ("d", "2", None)]
     told = [(row["type"], row["execution"]) for row in world.ask("duplicates", account=SECOND)]
-    assert told == [("OrderFilled", "a2"), ("OrderFilled", "b2"), ("OrderFilled", "c")]
+    assert told == [("OrderFilled", one) for one in ("a2", "b2", "c", "across")]
     (_, _, newest) = [row for row in world.ask("positions", account=SECOND) if row["type"] != "OrderFilled"]
     assert (newest["type"], newest["change"]) == ("ExecutionJudged", "3")
 

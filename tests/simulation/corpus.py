@@ -197,14 +197,14 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "half an answer counts as compared",
         "oms/state/account.py",
-        "is_proof = event.complete and event.asked_at_seq",
-        "is_proof = event.asked_at_seq",
+        "return books.complete and books.asked_at_seq",
+        "return books.asked_at_seq",
     ),
     wrong(
         "books of an earlier link count as compared",
         "oms/state/account.py",
-        "is_proof = event.complete and event.asked_at_seq >= account.asked_from",
-        "is_proof = event.complete",
+        "return books.complete and books.asked_at_seq >= self.asked_from",
+        "return books.complete",
     ),
     wrong(
         "nakedness is not told",
@@ -320,8 +320,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "targets sell a share too many",
         POLICIES + "targets.py",
-        "        extra = min(shares[index] - has, room)",
-        "        extra = shares[index] + 1 if is_missing else min(shares[index] - has, room)",
+        "        extra = max(min(shares[index] - has, room), ZERO)",
+        "        extra = shares[index] + 1 if is_missing else max(min(shares[index] - has, room), ZERO)",
     ),
     wrong(
         "targets stay when the stop is out",

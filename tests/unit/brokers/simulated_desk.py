@@ -98,7 +98,7 @@ class Desk:
         stop: str | None = None,
         role: Role = Role.ENTRY,
         tif: TimeInForce = TimeInForce.DAY,
-        reason: str = "",
+        enlarges: bool = False,
     ) -> "Desk":
         kinds = {
             (False, False): OrderType.MARKET,
@@ -115,7 +115,7 @@ class Desk:
             quantity=Decimal(quantity),
             order_type=kinds[limit is not None, stop is not None],
             time_in_force=tif,
-            reason=reason,
+            enlarges=enlarges,
             price_limit=price(limit),
             price_stop=price(stop),
         )

@@ -12,7 +12,7 @@ from oms.events.broker import (
     OrderTriggered,
     ReplaceRejected,
 )
-from oms.values import MarketReason, OrderType, Role, Side
+from oms.values import OrderType, Role, Side
 from tests.unit.brokers.simulated_desk import Desk, names
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -76,7 +76,7 @@ def test_an_oversell_is_bought_back_though_the_account_holds_as_much() -> None:
     """Another trade may hold what this one has sold too much; reduce-only would refuse the repair for ever."""
     desk = desk_of(CapabilitiesDeclared(native_reduce_only=True))
     desk.place("x", BUY, 1, role=Role.EXIT).settle()
-    desk.place("r", BUY, 1, role=Role.EXIT, reason=MarketReason.OVERSELL_REPAIR).settle()
+    desk.place("r", BUY, 1, role=Role.EXIT, enlarges=True).settle()
     assert [event.client_order_id for event in desk.of(OrderCanceled)] == ["x"]
     assert desk.broker.positions["ACME"] == 1
 

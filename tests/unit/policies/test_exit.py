@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from oms.commands import PlaceOrder, reduces_only
 from oms.config_sections import DEFAULT_REASONS
 from oms.events.broker import CancelCause, CapabilitiesDeclared, RejectCode
 from oms.events.decisions import (
@@ -24,7 +25,18 @@ from oms.events.operator import Act
 from oms.execution.market_orders import MarketOrderRefused, terms
 from oms.state.protection import Protection
 from oms.values import OrderType, PositionSide, Role, Side
-from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, rejected, replaced, unknown
+from tests.answers import (
+    ack,
+    bust,
+    cancelled,
+    confirmed,
+    fill,
+    in_position,
+    refused,
+    rejected,
+    replaced,
+    unknown,
+)
 from tests.builders import act, entry, leave, settings
 from tests.given import Story, again, given, like, quote, silent, wait
 
@@ -241,6 +253,21 @@ def test_an_overshoot_is_bought_back_at_once() -> None:
     story.given(confirmed)
     assert story.pipeline.open_trades == ()
     assert story.pipeline.position == 0
+
+
+@pytest.mark.req("I26")
+def test_only_what_buys_an_oversell_back_may_enlarge_the_position() -> None:
+    """The close keeps its reason; what it sells later, because the oversell was none, is reduce-only again."""
+    story = given(in_position(entry(10)), leave(), wait(2), replaced(Role.STOP), fill(Role.EXIT))
+    story.given(fill(Role.TARGET, nth=0))
+    assert [(one.side, reduces_only(one)) for one in placements(story)][-1] == (Side.BUY, False)
+    story.given(ack(Role.EXIT), fill(Role.EXIT, at="101"))
+    story.when(bust(Role.EXIT, nth=0)).then_among(like(OrderPlaced, role=Role.EXIT, side=Side.SELL))
+    assert [(one.side, reduces_only(one)) for one in placements(story)][-1] == (Side.SELL, True)
+
+
+def placements(story: Story) -> list[PlaceOrder]:
+    return [one for result in story.results for one in result.commands if isinstance(one, PlaceOrder)]
 
 
 def test_an_oversell_waits_for_no_operator() -> None:

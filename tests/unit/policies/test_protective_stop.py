@@ -351,6 +351,17 @@ def test_a_lost_stop_that_comes_back_in_a_halt_is_given_up_and_not_the_one_that_
     ]
 
 
+@pytest.mark.req("I33")
+def test_in_a_halt_the_stop_stays_whose_cancel_is_not_on_its_way() -> None:
+    """Both have requests that nobody answers: one is being cancelled, the other only changed."""
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 50), unknown(Role.STOP), fill(Role.ENTRY, 50))
+    back, successor = story.order(Role.STOP, 0), story.order(Role.STOP, 1)
+    story.given(ack(Role.STOP, 0))
+    kinds = [[one.kind.value for one in story.order(Role.STOP, nth).pending] for nth in (0, 1)]
+    assert kinds == [["REPLACE"], ["SUBMIT", "CANCEL"]], successor
+    story.given(halt()).when(wait(5)).then_none(CancelRequested, client_order_id=back.client_order_id)
+
+
 @pytest.mark.req("I33", "I87")
 def test_one_too_many_that_would_not_go_is_told_again_with_pauses() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), wait(3), unknown(Role.STOP), ack(Role.STOP))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from oms.events.broker import ExecutionCorrected
+from oms.events.base import Event
+from oms.events.broker import ExecutionCorrected, OrderFilled
 from oms.events.decisions import (
     Alerted,
     CloseRequested,
@@ -14,7 +15,7 @@ from oms.events.decisions import (
     StopMoved,
 )
 from oms.events.slippage import SlippageEased, SlippageEscalated, SlippageExceeded, SlippageMeasured
-from oms.values import OrderType, PositionSide, Role
+from oms.values import OrderType, PositionSide, Role, Side
 from tests.answers import ack, bust, confirmed, corrected, fill, in_position, triggered
 from tests.builders import NAME, entry, leave, settings
 from tests.given import Input, Story, again, bar, given, like, quote, wait
@@ -255,6 +256,30 @@ def test_a_price_that_was_corrected_for_the_worse_is_judged_like_a_fill(
         like(StopMoved, level=level, candidate="slippage"),
     )
     assert again(story) == []
+
+
+@pytest.mark.req("OD-109")
+def test_the_worst_of_several_fills_that_count_at_once_is_judged() -> None:
+    """A correction proves that two fills, which seemed to tell the first again, were counted after it."""
+
+    def told(execution: str, quantity: int, at: str, cumulative: int) -> Input:
+        return lambda story: OrderFilled(
+            instrument=NAME, client_order_id=story.order(Role.ENTRY).wire_id, execution=execution, side=Side.BUY,
+            quantity=Decimal(quantity), price=Decimal(at), cumulative=Decimal(cumulative),
+        )  # fmt: skip
+
+    def restated(story: Story) -> Event:
+        return ExecutionCorrected(
+            instrument=NAME, client_order_id=story.order(Role.ENTRY).wire_id, execution="a", revision=1,
+            quantity=Decimal(5), price=Decimal(100), cumulative=Decimal(5),
+        )  # fmt: skip
+
+    story = given(
+        wish(), ack(Role.ENTRY), told("a", 10, "100", 10), told("b", 3, "105", 8), told("c", 2, "101", 10)
+    )
+    assert story.trade.price_worst == Decimal(100)
+    story.when(restated).then_among(like(SlippageExceeded, price=105))
+    assert story.trade.price_worst == Decimal(105)
 
 
 @pytest.mark.req("OD-109")

@@ -96,6 +96,19 @@ def test_a_key_level_that_the_entry_has_passed_sells_nothing_at_a_loss(
     assert [price for _, price in quantities(story)] == expected
 
 
+@pytest.mark.req("OD-044", "OD-047")
+def test_a_key_level_that_later_entry_fills_pass_moves_to_the_next_rung() -> None:
+    wish = entry(key_level="100.10", zone_max="100.50")
+    story = given(wish, ack(Role.ENTRY), fill(Role.ENTRY, 10, at="100.00"), confirmed)
+    assert quantities(story)[1] == ("3", "100.10")
+    story.when(fill(Role.ENTRY, 90, at="100.30")).then_among(
+        like(ReplaceRequested, quantity=30, price_limit="102.27", reason="the entry has passed its price")
+    )
+    story.given(confirmed)
+    assert again(story) == []
+    assert sorted(price for _, price in quantities(story)) == ["101.00", "102.00", "102.27"]
+
+
 def test_a_passed_key_level_before_the_runner_runs_with_it() -> None:
     ladder = [
         {"trigger": "1R", "pct": "0.4"},

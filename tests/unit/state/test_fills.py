@@ -156,7 +156,7 @@ def test_a_new_price_is_not_of_a_fill_of_another_quantity_or_one_restated_before
 def test_one_report_over_two_fills_repeats_both() -> None:
     story = given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 6, 4)).when(filled("ab", 6, 6, 4))
     story.then(PARTIAL_FILLED, 6, alerts=[], judged=[("ab", None, False)])
-    story.when(filled("ab", 6, 6, 4)).then(PARTIAL_FILLED, 6, judged=[])
+    story.when(filled("ab", 6, 6, 4)).then(PARTIAL_FILLED, 6, judged=[("ab", None, False)])
 
 
 def test_price_and_time_alone_never_make_two_fills_one() -> None:
