@@ -53,7 +53,7 @@ def main(database: str, socket: str, place: str, after_open: str, *options: str)
         oms.feed(Stamped(event=builders.session(), logical_time=clock.now()))
         oms.on_alert(lambda alert: say(alert=alert.code), minimum="INFO")
         oms.start(clock)
-        has_entered, last = False, ""
+        has_entered, last = False, dict[str, object]()
         while not ended.wait(0.02):
             now = clock.now()
             oms.put(Stamped(event=builders.quote("99.99", "100.01", at=now), logical_time=now))
@@ -63,22 +63,22 @@ def main(database: str, socket: str, place: str, after_open: str, *options: str)
             state = oms.published
             pipeline = state.pipelines[builders.NAME]
             stops = [order for order in pipeline.orders.values() if order.role.value == "STOP"]
-            said = json.dumps(
-                {
-                    "position": str(pipeline.position),
-                    "protected": any(order.is_confirmed for order in stops),
-                    "kill_level": state.account.kill_level,
-                    "live": sum(order.is_live for order in pipeline.orders.values()),
-                }
-            )
+            said = {
+                "position": str(pipeline.position),
+                "protected": any(order.is_confirmed for order in stops),
+                "kill_level": state.account.kill_level,
+                "live": sum(order.is_live for order in pipeline.orders.values()),
+            }
             if said != last:
                 last = said
-                print(said, flush=True)
+                say(**said)
     say(closed=True)
 
 
 def say(**what: object) -> None:
-    print(json.dumps(what), flush=True)
+    """One line. In one piece, for more than one thread speaks."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ PHASES = ("regular", "closing")
 def reachable() -> frozenset[Cell]:
     """The cells that a campaign has to reach: live orders of ours, while the market is open.
 
-    Not every kind can meet every situation: entries do not live in the closing phase (the forced close gives them
-    up at its first instant), and after the rarest kinds little else happens.
+    Not every kind can meet every situation: in the closing phase entries do not live (the forced close gives them up at
+    its first instant) and no stop or target is placed any more, and after the rarest kinds little else happens.
     """
     return frozenset(
         (kind, role, state, phase)
@@ -25,5 +25,5 @@ def reachable() -> frozenset[Cell]:
         for role in ROLES
         for state in STATES
         for phase in PHASES
-        if not (role == "ENTRY" and phase == "closing")
+        if phase != "closing" or role == "EXIT" or (role != "ENTRY" and state != "NEW")
     )
