@@ -107,6 +107,8 @@ class World:
         self.told: dict[str, Told] = {}
         self.is_asleep = False
         """Whether time has passed at which the process did not wake up yet."""
+        self.passed = 0
+        """Up to when things have happened; after a sleep the clock is ahead of it for a while."""
         self.checks = Checks(self)
         self.desk.on_strike = self.log.on_strike = self.oracle.floor.on_strike = self.checks.hit
 
@@ -253,6 +255,7 @@ class World:
     def pass_until(self, at: int) -> None:
         """Let everything happen that is due up to a time."""
         self.clock = max(self.clock, at)
+        self.passed = at
         self.is_asleep = False
         if self.is_dead:
             self.desk.advance(at)

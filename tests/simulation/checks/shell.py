@@ -117,6 +117,8 @@ def silence_is_noticed(scene: Scene) -> Iterator[str]:
         if trade.guard is None or told is None or quote_at is None:
             continue
         patience = scene.account.settings.market_data.stale_quote_ms * MILLISECOND // 2 + BETWEEN_TICKS_US
-        silent = scene.world.clock - max(told.at, quote_at, trade.guard.armed_at)
+        # A process that slept has a clock that is ahead of what has happened to it since.
+        now = min(scene.world.clock, scene.world.passed)
+        silent = now - max(told.at, quote_at, trade.guard.armed_at)
         if silent > patience and scene.own("silent", {}).get(pipeline.name, 0) < quote_at:
             yield f"{pipeline.name}: the feed is silent for {silent // 1000} ms under a level, and nobody was told"
