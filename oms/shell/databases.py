@@ -55,13 +55,14 @@ def open_log(stack: ExitStack, database: str | EventLog, day: date) -> EventLog:
 def make_ready(conninfo: str) -> None:
     """Tables and views of this program, and its event types, where the login may register them.
 
-    A mere writer or reader may not; then an owner does it by `oms db upgrade`. Raises what migrating raises.
+    A mere writer or reader may not, and nobody on a standby; then an owner does it by `oms db upgrade`. Raises what
+    migrating raises.
     """
     schema.upgrade(conninfo)
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             register(connection, _types())
-    except psycopg.errors.InsufficientPrivilege:
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         return
     except psycopg.Error as error:
         raise translated(error, "(any)") from error

@@ -18,7 +18,7 @@ from eventlog.event_types import EventType, register
 from eventlog.postgres import PostgresLog
 from eventlog.verify import verify_chain
 from oms.events.schemas import described
-from oms.shell.databases import bring_up
+from oms.shell.databases import bring_up, make_ready
 from tests import pg
 from tests.checkout import ROOT
 from tests.contract.steps import DAY, stream
@@ -170,3 +170,14 @@ def test_the_command_rehearses_and_upgrades(empty: str) -> None:
         assert schema.current_revision(connection) == schema.REVISION
     code, said = oms(empty, "db", "upgrade")
     assert (code, said["found"], said["statements"], said["months"]) == (0, schema.REVISION, [], [])
+
+
+def test_a_database_that_only_reads_is_ready_without_new_event_types(empty: str) -> None:
+    """As a standby is, after the program was renewed and before an owner has upgraded."""
+    schema.upgrade(empty)
+    make_ready(make_conninfo(empty, options="-c default_transaction_read_only=on"))
+    with psycopg.connect(empty) as connection:
+        assert connection.execute("SELECT count(*) FROM oms.event_type").fetchone() == (0,)
+    make_ready(empty)
+    with psycopg.connect(empty) as connection:
+        assert connection.execute("SELECT count(*) > 50 FROM oms.event_type").fetchone() == (True,)
