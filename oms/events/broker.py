@@ -176,7 +176,8 @@ class ReplaceRejected(Event, frozen=True, kw_only=True):
 
 @register
 class OrderStatusReported(Event, frozen=True, kw_only=True):
-    """What the broker says of an order: an answer to a query, a restatement, or an intermediate status."""
+    """What the broker says of an order: an answer to a query, a restatement, or an intermediate status. `asked_at_seq`
+    is our log's end when the question was asked; only an answer has it."""
 
     instrument: str
     client_order_id: str | None = None
@@ -190,6 +191,7 @@ class OrderStatusReported(Event, frozen=True, kw_only=True):
     price_stop: Decimal | None = None
     cumulative: Decimal | None = None
     leaves: Decimal | None = None
+    asked_at_seq: int | None = None
 
 
 @register

@@ -116,6 +116,7 @@ def _booked(
         filled=filled,
         value=order.value + quantity * price,
         total=total,
+        counted_seq=seq,
         status=status,
         leaves=_leaves(status, ordered, max(filled, total), event.leaves),
         first_fill_at=now if order.first_fill_at is None else order.first_fill_at,
@@ -196,6 +197,7 @@ def _restate(
         filled=filled,
         value=sum((one.quantity * one.price for one in executions), ZERO),
         total=total,
+        counted_seq=order.counted_seq if same_quantity else seq,
         status=status,
         leaves=_leaves(status, order.quantity, max(filled, total), leaves),
         first_fill_at=now if order.first_fill_at is None and filled else order.first_fill_at,
@@ -338,15 +340,15 @@ def _not_covered(order: Order, count: Decimal | None, now: Micros, seq: int) -> 
     return order, found
 
 
-def explained(order: Order, now: Micros, seq: int) -> Result:
+def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     """Book the newest fill taken for another's second id that is just what the broker counts beyond those on record.
 
-    Only what may have overtaken a bust or a correction since. To be asked once the broker has said so twice: a single
-    count may be older than that (BB-052).
+    Only what may have overtaken a bust or a correction since. To be asked once the broker has said so twice, or in
+    answer to what was asked after all that is on record: a single count may be older than that (BB-052).
     """
     for event in reversed(order.repeats):
         taken_for = _find(order, event.execution)
-        if taken_for is not None and not taken_for.comparable and event.quantity == order.missing:
+        if taken_for is not None and not taken_for.comparable and event.quantity == count - order.filled:
             text = f"execution {event.execution} is not another id of one on record: the broker counts both"
             return _taken_back(order, event, text, now, seq)
     return order, ()

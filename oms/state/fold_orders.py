@@ -41,6 +41,8 @@ def _on_order(change: _Change) -> Fold:
             text = f"{type(event).__name__} for {event.client_order_id or event.broker_order_id}"
             return pipeline, (Anomaly(code="unknown_order", text=text),)
         changed, anomalies = change(order, event, now, seq)
+        if changed.total is not order.total and changed.total != order.total and changed.counted_seq < seq:
+            changed = replace(changed, counted_seq=seq)
         if known is None:
             pipeline = put_order(pipeline, None, order, now)
         pipeline = put_order(pipeline, order, changed, now)
@@ -50,9 +52,11 @@ def _on_order(change: _Change) -> Fold:
 
 
 def _told(pipeline: Pipeline, order: Order, event: Event) -> Pipeline:
-    """Forget a question once the broker has said how the order stands; a pending status leaves it open."""
+    """Forget a question once the broker has said how the order stands; a pending status leaves it open, and so does
+    an answer that counts less than was told meanwhile: which of the two is newer only the next one says."""
     if isinstance(event, broker.OrderStatusReported):
-        is_answer = event.status not in reports.INTERMEDIATE
+        is_behind = event.asked_at_seq is not None and (event.cumulative or ZERO) < order.total
+        is_answer = event.status not in reports.INTERMEDIATE and not is_behind
     elif isinstance(event, broker.OrderUnknown):
         is_answer = event.client_order_id == order.wire_id
     else:
@@ -142,16 +146,16 @@ def _canceled(order: Order, event: broker.OrderCanceled, now: Micros, _seq: int)
     return reports.canceled(order, event, now)
 
 
-def _cancel_rejected(order: Order, event: broker.CancelRejected, now: Micros, _seq: int) -> fills.Result:
-    return reports.cancel_rejected(order, event, now)
+def _cancel_rejected(order: Order, event: broker.CancelRejected, now: Micros, seq: int) -> fills.Result:
+    return reports.cancel_rejected(order, event, now, seq)
 
 
 def _replaced(order: Order, event: broker.OrderReplaced, now: Micros, _seq: int) -> fills.Result:
     return reports.replaced(order, event, now)
 
 
-def _replace_rejected(order: Order, event: broker.ReplaceRejected, now: Micros, _seq: int) -> fills.Result:
-    return reports.replace_rejected(order, event, now)
+def _replace_rejected(order: Order, event: broker.ReplaceRejected, now: Micros, seq: int) -> fills.Result:
+    return reports.replace_rejected(order, event, now, seq)
 
 
 def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: int) -> Folded:

@@ -29,6 +29,12 @@ def gap(before: Order, after: Order) -> tuple[Anomaly, ...]:
     return (anomaly(after, "gap_detected", text, after.missing, wants_query=True),)
 
 
+def below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
+    """The broker counts less than we have booked."""
+    text = f"the broker counts {cumulative}, we have booked {order.filled}"
+    return anomaly(order, "count_below_fills", text, order.filled - cumulative, wants_query=wants_query)
+
+
 def unasked(order: Order, cause: CancelCause | None, text: str) -> tuple[Anomaly, ...]:
     """A stop or exit that ended without our asking leaves a position alone."""
     if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):

@@ -21,9 +21,9 @@ from oms.events.broker import (
     ReplaceRejected,
     ReportedStatus,
 )
-from oms.state import requests
+from oms.state import requests, stretches
 from oms.state.fills import Result, counted, explained, reinstated
-from oms.state.oddities import anomaly, unasked
+from oms.state.oddities import anomaly, below, unasked
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
@@ -160,7 +160,7 @@ def ended(order: Order, cause: CancelCause, cumulative: Decimal | None, text: st
         return changed, gaps
     found = unasked(order, cause, text)
     if cumulative is not None and cumulative < order.filled:
-        found = (*found, _below(order, cumulative, wants_query=True))
+        found = (*found, below(order, cumulative, wants_query=True))
     order = replace(
         order,
         status=status,
@@ -176,23 +176,20 @@ def ended(order: Order, cause: CancelCause, cumulative: Decimal | None, text: st
     return changed, (*found, *gaps)
 
 
-def _below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
-    text = f"the broker counts {cumulative}, we have booked {order.filled}"
-    return anomaly(order, "count_below_fills", text, order.filled - cumulative, wants_query=wants_query)
-
-
-def cancel_rejected(order: Order, event: CancelRejected, now: Micros) -> Result:
+def cancel_rejected(order: Order, event: CancelRejected, now: Micros, seq: int) -> Result:
     """The cancel has no effect."""
-    return _refused(order, event, now, requests.answered(order, PendingKind.CANCEL, event.client_order_id))
+    request = requests.answered(order, PendingKind.CANCEL, event.client_order_id)
+    return _refused(order, event, now, seq, request)
 
 
-def replace_rejected(order: Order, event: ReplaceRejected, now: Micros) -> Result:
+def replace_rejected(order: Order, event: ReplaceRejected, now: Micros, seq: int) -> Result:
     """The replace has no effect; the old terms stand."""
-    return _refused(order, event, now, requests.answered(order, PendingKind.REPLACE, event.client_order_id))
+    request = requests.answered(order, PendingKind.REPLACE, event.client_order_id)
+    return _refused(order, event, now, seq, request)
 
 
 def _refused(
-    order: Order, event: CancelRejected | ReplaceRejected, now: Micros, request: Pending | None
+    order: Order, event: CancelRejected | ReplaceRejected, now: Micros, seq: int, request: Pending | None
 ) -> Result:
     """Too late, unknown, or an end that we have not seen: the order may be gone, so ask."""
     if request is None:
@@ -206,7 +203,11 @@ def _refused(
     if event.status is not None and event.status is not ReportedStatus.REJECTED:
         order, _ = _told(order, event.status, event.broker_order_id, now)
     if event.code in (RejectCode.TOO_LATE, RejectCode.UNKNOWN_ORDER) or event.status in _DEAD:
-        return order, (anomaly(order, "request_refused", event.code.value, wants_query=True),)
+        refused = anomaly(order, "request_refused", event.code.value, wants_query=True)
+        more: tuple[Anomaly, ...] = ()
+        if event.status is ReportedStatus.FILLED and stretches.is_newest(order, request.seq):
+            order, more = explained(order, order.quantity, now, seq)
+        return order, (refused, *more)
     return order, ()
 
 
@@ -252,11 +253,15 @@ def _answered_by(order: Order, event: OrderReplaced) -> Pending | None:
 
 def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:
     """An answer to a query, a restatement or an intermediate status."""
-    stood = order.missing
+    stood, cumulative = order.missing, event.cumulative
+    is_newest = stretches.is_newest(order, event.asked_at_seq)
+    if is_newest and cumulative is not None:
+        # What was higher is of before a bust or correction that it overtook.
+        order = replace(order, total=min(order.total, cumulative))
     order, found = _status_taken(order, event, now, seq)
-    said_again = stood > ZERO and event.cumulative == order.filled + stood
-    if said_again and event.status not in INTERMEDIATE:
-        order, more = explained(order, now, seq)
+    said_again = stood > ZERO and cumulative == order.filled + stood
+    if cumulative is not None and (said_again or is_newest) and event.status not in INTERMEDIATE:
+        order, more = explained(order, cumulative, now, seq)
         found = (*found, *more)
     return order, found
 
@@ -280,7 +285,7 @@ def _status_taken(order: Order, event: OrderStatusReported, now: Micros, seq: in
     else:
         order = _resolved(_flagged(order, status), event)
         if cumulative is not None and cumulative < order.filled:
-            found = (*found, _below(order, cumulative, wants_query=False))
+            found = (*found, below(order, cumulative, wants_query=False))
         if status is ReportedStatus.FILLED and cumulative is None:
             cumulative = order.quantity
     order, gaps = counted(order, cumulative, order.leaves if leaves is None else leaves, now)

@@ -33,6 +33,12 @@ def is_of_present_count(order: Order, before: Decimal | None) -> bool:
     return not order.executions or order.executions[0].comparable or before == order.filled
 
 
+def is_newest(order: Order, asked_at_seq: int | None) -> bool:
+    """Whether the answer to what left at this seq tells a count that nothing on record can be newer than: the broker
+    answered after it had told all that changed the count as we know it."""
+    return asked_at_seq is not None and asked_at_seq >= order.counted_seq
+
+
 def compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bool]:
     """How much of (before, after] comparable fills cover, and whether one that no longer compares touches it."""
     stretches = sorted(

@@ -279,5 +279,6 @@ def _told(truth: Truth, question: QueryOrder) -> Answer:
         quantity=order.quantity,
         cumulative=order.cumulative,
         leaves=order.leaves,
+        asked_at_seq=question.seq,
     )
     return label, event, left

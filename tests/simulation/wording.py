@@ -214,4 +214,5 @@ def _status(report: Report) -> Event:
         price_stop=report.stop,
         cumulative=report.cumulative,
         leaves=report.leaves,
+        asked_at_seq=report.tag or None,
     )

@@ -263,10 +263,10 @@ def _answer(report: Report, instrument: str, asked_at_seq: int) -> Event:
             asked_at_seq=asked_at_seq,
             text=report.text,
         )
-    return _status(report, instrument)
+    return _status(report, instrument, asked_at_seq or None)
 
 
-def _status(report: Report, instrument: str) -> Event:
+def _status(report: Report, instrument: str, asked_at_seq: int | None = None) -> Event:
     if report.cl_ord_id is None and report.order_id is None:
         raise FrameRefused("missing_field", "cl_ord_id and order_id")
     status = _STATUSES[report.ord_status]
@@ -287,6 +287,7 @@ def _status(report: Report, instrument: str) -> Event:
         price_stop=report.stop_px,
         cumulative=report.cum_qty,
         leaves=report.leaves_qty,
+        asked_at_seq=asked_at_seq,
     )
 
 

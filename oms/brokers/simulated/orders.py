@@ -267,10 +267,10 @@ def _answer(floor: Floor, command: QueryOrder, at: Micros) -> None:
         return
     for name in ledger.executions_of.get(order.broker_order_id, ()):
         repeat_execution(floor, ledger.executions[name], order, at)
-    _report_status(floor, order, at)
+    _report_status(floor, order, at, command.seq)
 
 
-def _report_status(floor: Floor, order: Order, at: Micros) -> None:
+def _report_status(floor: Floor, order: Order, at: Micros, asked_at_seq: int | None = None) -> None:
     event = OrderStatusReported(
         instrument=order.instrument,
         client_order_id=order.client_order_id,
@@ -284,6 +284,7 @@ def _report_status(floor: Floor, order: Order, at: Micros) -> None:
         price_stop=order.price_stop,
         cumulative=order.cumulative,
         leaves=order.leaves,
+        asked_at_seq=asked_at_seq,
     )
     reply(floor, event, at, order=order)
 

@@ -46,7 +46,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class AskOrder:
-    """What became of one order (FIX H). `tag` comes back with an answer of "unknown"."""
+    """What became of one order (FIX H). `tag` comes back with the answer."""
 
     client_id: str
     symbol: str

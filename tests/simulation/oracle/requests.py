@@ -329,7 +329,7 @@ def _tell_order(floor: Floor, request: AskOrder, at: int) -> None:
             for report in floor.history[execution.root]:
                 floor.say(report, at)
         if order.is_open or not floor.behaviour.forgets_ended or order.status == "REJECTED":
-            floor.say(about(order, "status"), at)
+            floor.say(about(order, "status", tag=request.tag), at)
             return
     floor.say(
         Report(

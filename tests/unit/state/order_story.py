@@ -176,10 +176,11 @@ def reported(
     quantity: int | None = None,
     side: Side | None = None,
     broker_order_id: str | None = None,
+    asked: int | None = None,
 ) -> OrderStatusReported:
     return OrderStatusReported(
         instrument=NAME, client_order_id=own, broker_order_id=broker_order_id, status=status, side=side,
-        quantity=amount(quantity), cumulative=amount(cum), leaves=amount(leaves),
+        quantity=amount(quantity), cumulative=amount(cum), leaves=amount(leaves), asked_at_seq=asked,
     )  # fmt: skip
 
 

@@ -1,0 +1,113 @@
+"""The answer to what was asked after all that is on record tells the broker's count (architecture 6).
+
+Event number n of a story has seq n: the order is the second, so the first event that is given is the third.
+"""
+
+import pytest
+
+from oms.events.base import Event
+from oms.events.broker import RejectCode, ReportedStatus
+from oms.state.order import FILLED, PARTIAL_FILLED, SUBMITTED
+from tests.unit.state.order_story import (
+    Story,
+    accepted,
+    busted,
+    cancel,
+    cancel_rejected,
+    canceled,
+    corrected,
+    filled,
+    given,
+    query,
+    reported,
+)
+
+PART = ReportedStatus.PARTIALLY_FILLED
+
+
+def overtaken() -> Story:
+    """5 filled, then 3, corrected to 2, and the 5 taken back: the broker counts 2. The bust came first, so what the
+    correction at seq 7 counts is history."""
+    return given(
+        accepted(), filled("a", 5, 5, 5), busted("a", 2, 8), filled("b", 3, 8, 2), corrected("b", 2, 7, 3)
+    ).then(PARTIAL_FILLED, 2, leaves=3, total=7)
+
+
+@pytest.mark.parametrize(("asked", "total", "leaves"), [(None, 7, 3), (6, 7, 3), (7, 2, 8), (8, 2, 8)])
+def test_an_older_count_gives_way_to_the_answer_asked_after_it(
+    asked: int | None, total: int, leaves: int
+) -> None:
+    """Once a count from before a bust stood for ever, and the order was held for nearly filled."""
+    story = overtaken().when(reported(PART, 2, 8, asked=asked))
+    story.then(PARTIAL_FILLED, 2, total=total, leaves=leaves)
+
+
+def test_a_count_that_grows_after_the_question_is_not_taken_back() -> None:
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 4, 8, 2))
+    story.when(reported(PART, 4, 6, asked=4)).then(PARTIAL_FILLED, 8, total=8, leaves=2)
+
+
+def test_a_new_price_changes_no_count() -> None:
+    """A question asked before it is as good as one asked after it."""
+    story = overtaken().when(corrected("b", 2, 7, 3, revision=2, price="101"))
+    story.when(reported(PART, 2, 8, asked=7)).then(PARTIAL_FILLED, 2, total=2, leaves=8)
+
+
+@pytest.mark.parametrize("event", [filled("c", 1, 5, 5), corrected("b", 1, 7, 3, revision=2)])
+def test_what_was_booked_after_the_question_makes_its_answer_old(event: Event) -> None:
+    """Also where the broker's highest count stays what it was."""
+    story = overtaken().when(event, reported(PART, 2, 8, asked=7))
+    assert story.order.total == 7
+
+
+def test_a_count_that_a_status_has_raised_is_newer_than_what_was_asked_before() -> None:
+    story = overtaken().when(reported(PART, 9, 1)).then(PARTIAL_FILLED, 2, total=9)
+    story.when(reported(PART, 2, 8, asked=7)).then(PARTIAL_FILLED, 2, total=9)
+    story.when(reported(PART, 2, 8, asked=8)).then(PARTIAL_FILLED, 2, total=2, leaves=8)
+
+
+def test_an_answer_that_counts_less_than_we_know_leaves_the_question_open() -> None:
+    story = overtaken().when(query(), reported(PART, 2, 8, asked=6))
+    assert "X" in story.pipeline.questions
+    story.when(reported(PART, 2, 8, asked=8))
+    assert not story.pipeline.questions
+
+
+def test_a_status_that_answers_nothing_ends_the_question_as_before() -> None:
+    story = overtaken().when(query(), reported(PART, 2, 8))
+    assert not story.pipeline.questions
+
+
+@pytest.mark.parametrize(("asked", "booked"), [(5, 0), (6, 4), (7, 4)])
+def test_one_answer_is_enough_for_a_fill_that_overtook_a_bust(asked: int, booked: int) -> None:
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 4, 4, 6), busted("a", 0, 10))
+    story.then(SUBMITTED, 0).when(reported(PART, 4, 6, asked=asked))
+    story.then(None, booked, judged=[("b", None, True)] if booked else [])
+
+
+def test_a_refusal_that_calls_the_order_filled_books_a_fill_that_overtook_a_bust() -> None:
+    """A broker that forgets what has ended says it nowhere else."""
+    fills = (filled("a", 5, 5, 5), filled("b", 5, 5, 5), filled("c", 5, 10, 0))
+    refused = cancel_rejected(code=RejectCode.TOO_LATE, status=ReportedStatus.FILLED)
+    story = given(accepted(), *fills, busted("a", 0, 10), cancel()).when(refused)
+    story.then(FILLED, 10, judged=[("b", None, True)], alerts=["request_refused", "fill_not_comparable"])
+
+
+def test_a_refusal_of_what_was_asked_before_the_bust_books_nothing() -> None:
+    fills = (filled("a", 5, 5, 5), filled("b", 5, 5, 5), filled("c", 5, 10, 0))
+    refused = cancel_rejected(code=RejectCode.TOO_LATE, status=ReportedStatus.FILLED)
+    story = given(accepted(), *fills, cancel(), busted("a", 0, 10)).when(refused)
+    story.then(PARTIAL_FILLED, 5, judged=[], alerts=["request_refused"])
+
+
+@pytest.mark.parametrize("status", [ReportedStatus.CANCELED, None])
+def test_a_refusal_that_says_something_else_books_nothing(status: ReportedStatus | None) -> None:
+    fills = (filled("a", 5, 5, 5), filled("b", 5, 5, 5), filled("c", 5, 10, 0))
+    story = given(accepted(), *fills, busted("a", 0, 10), cancel())
+    story.when(cancel_rejected(code=RejectCode.TOO_LATE, status=status)).then(PARTIAL_FILLED, 5, judged=[])
+
+
+def test_an_end_counts_at_its_own_time() -> None:
+    """What it says is final, and a later answer that was asked before it is not newer."""
+    story = overtaken().when(canceled(8)).when(reported(ReportedStatus.CANCELED, 2, 0, asked=7))
+    assert story.order.total == 8
