@@ -64,6 +64,12 @@ class OrderType(Word):
     STOP_LIMIT = "STOP_LIMIT"
 
 
+STOP_TYPES: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
+"""Those that have a stop price."""
+LIMIT_TYPES: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+"""Those that have a limit price."""
+
+
 class TimeInForce(Word):
     """Time in force, FIX tag 59."""
 

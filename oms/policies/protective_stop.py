@@ -70,7 +70,7 @@ def decide(view: View) -> Iterator[Event]:
             )
         made = list(_wanted(view, trade, level, live, sellable))
         yield from made
-        yield from _guard(view, trade, level, sellable, made)
+        yield from _guard(view, trade, level, sellable, live, made)
 
 
 def next_due(view: View) -> Iterator[Micros]:
@@ -226,16 +226,18 @@ def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
         )
 
 
-def _guard(view: View, trade: Trade, level: Decimal, sellable: Decimal, made: list[Event]) -> Iterator[Event]:
+def _guard(
+    view: View, trade: Trade, level: Decimal, sellable: Decimal, live: list[Order], made: list[Event]
+) -> Iterator[Event]:
     """Arm the internal stop while no broker stop is confirmed at the level for all of the position."""
     guard = trade.guard
-    lagging = any(
-        _is_given_up(view, trade, stop) and stop.price_stop != level for stop in view.live(trade.stops)
-    )
-    leaving = tuple(one.client_order_id for one in made if isinstance(one, CancelRequested))
-    closes = [one for one in (trade.close, *made) if isinstance(one, Close | CloseRequested)]
+    lagging = [stop for stop in live if stop.price_stop != level and _is_given_up(view, trade, stop)]
+    leaving = tuple(one.client_order_id for one in made if isinstance(one, CancelRequested)) if made else ()
+    closes: list[Close | CloseRequested] = [one for one in made if isinstance(one, CloseRequested)]
+    if trade.close is not None:
+        closes.append(trade.close)
     waits = bool(closes) and exit_waits(view, trade)
-    needed = lagging or waits or working_stop_quantity(view, trade, leaving) < sellable
+    needed = bool(lagging) or waits or working_stop_quantity(view, trade, leaving) < sellable
     # An exit at market leaves nothing to watch for, once it can be sent.
     at_market = any(one.market for one in closes) and not waits
     if at_market or not needed:

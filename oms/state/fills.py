@@ -123,7 +123,9 @@ def _booked(
         ended_at=_ended_at(order, status, now),
         broker_ids=broker_ids,
     )
-    return changed, (*found, *excess(order, changed), *gap(order, changed))
+    if filled > ordered or total > filled:
+        found = (*found, *excess(order, changed), *gap(order, changed))
+    return changed, found
 
 
 def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> Result:

@@ -41,7 +41,7 @@ def _on_order(change: _Change) -> Fold:
             text = f"{type(event).__name__} for {event.client_order_id or event.broker_order_id}"
             return pipeline, (Anomaly(code="unknown_order", text=text),)
         changed, anomalies = change(order, event, now, seq)
-        if changed.total is not order.total and changed.total != order.total and changed.counted_seq < seq:
+        if changed.counted_seq < seq and changed.total is not order.total and changed.total != order.total:
             changed = replace(changed, counted_seq=seq)
         if known is None:
             pipeline = put_order(pipeline, None, order, now)

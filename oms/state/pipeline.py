@@ -13,9 +13,7 @@ from oms.state.order import Order
 from oms.state.slippage import Slippage, closed, with_intents
 from oms.state.trade import Trade, booked, with_order, without_stop
 from oms.state.traffic import Traffic, moved
-from oms.values import SIGN_OF, SIGN_OF_SIDE, ZERO, Bias, Micros, OrderType, Role, Urgency
-
-STOP_TYPES = (OrderType.STOP, OrderType.STOP_LIMIT)
+from oms.values import SIGN_OF, SIGN_OF_SIDE, STOP_TYPES, ZERO, Bias, Micros, Role, Urgency
 
 
 class Advice(Struct, frozen=True, gc=False, kw_only=True):
@@ -119,7 +117,7 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
         return sellable
 
     def _sellable(self, trade: Trade) -> Decimal:
-        left, unseen, orders = trade.held, ZERO, self.orders
+        left, unseen, orders = trade.entered - trade.exited, ZERO, self.orders
         for ids in (trade.stops, trade.targets, trade.exits):
             for one in ids:
                 order = orders[one]
@@ -130,14 +128,16 @@ class Pipeline(Struct, frozen=True, gc=False, kw_only=True):
             older = (other.held for other in self.open() if other.trade_no < trade.trade_no)
             entered = (self.orders[one].missing for other in self.open() for one in other.entries)
             left = min(left, self.position * SIGN_OF[trade.side] - sum(older, ZERO) + sum(entered, ZERO))
-        return max(ZERO, left - unseen)
+        if unseen:
+            left -= unseen
+        return max(ZERO, left)
 
     def exposed(self, trade: Trade) -> Decimal:
         """What of the trade needs protection: what may be closed, or what was oversold. Never negative.
 
         Where others have bought what was oversold the account is not short of it, and buying it would be a new risk.
         """
-        if trade.held >= ZERO:
+        if trade.entered >= trade.exited:
             return self.sellable(trade)
         others = (self.external + self.adjusted) * SIGN_OF[trade.side]
         return max(ZERO, min(-trade.held, -trade.held - others))
@@ -166,23 +166,27 @@ def confirmed_stop_quantity(pipeline: Pipeline, trade: Trade) -> Decimal:
 
 def put_trade(pipeline: Pipeline, trade: Trade) -> Pipeline:
     """Store a trade and keep the list of those that need attention."""
-    trades = {**pipeline.trades, trade.trade_no: trade}
+    return _listed(replace(pipeline, trades={**pipeline.trades, trade.trade_no: trade}), trade)
+
+
+def _listed(pipeline: Pipeline, trade: Trade) -> Pipeline:
+    """Keep the list of trades that need attention after one of them changed."""
     # A trade that is over needs attention again as soon as a late fact changes its position or its result,
     # or one of its orders turns out to be alive.
     needed = (
-        trade.held != ZERO
+        trade.entered != trade.exited
         or not trade.is_over
         or trade.unsettled(pipeline.instrument.multiplier)
         or any(pipeline.orders[one].is_live for one in trade.order_ids)
     )
     listed = trade.trade_no in pipeline.open_trades
     if needed == listed:
-        return replace(pipeline, trades=trades)
+        return pipeline
     if listed:
         numbers = tuple(number for number in pipeline.open_trades if number != trade.trade_no)
     else:
         numbers = tuple(sorted((*pipeline.open_trades, trade.trade_no)))
-    return replace(pipeline, trades=trades, open_trades=numbers)
+    return replace(pipeline, open_trades=numbers)
 
 
 def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) -> Pipeline:
@@ -191,30 +195,29 @@ def put_order(pipeline: Pipeline, old: Order | None, new: Order, now: Micros) ->
         return pipeline
     if old is not None and new.trade_no is not None:
         new = with_intents(pipeline.trades[new.trade_no], old, new)
+    own = new.client_order_id
     aliases = _aliased(pipeline.aliases, old, new)
-    orders = {**pipeline.orders, new.client_order_id: new}
-    if new.trade_no is None:
-        traffic = pipeline.traffic
-    else:
-        traffic = moved(pipeline.traffic, pipeline.trades[new.trade_no], old, new, now)
-    pipeline = replace(pipeline, orders=orders, aliases=aliases, traffic=traffic)
+    orders = {**pipeline.orders, own: new}
     before = old if old is not None else replace(new, filled=ZERO, value=ZERO)
     if new.trade_no is None:
         change = (new.filled - before.filled) * SIGN_OF_SIDE[new.side]
-        return replace(pipeline, external=pipeline.external + change) if change else pipeline
+        return replace(pipeline, orders=orders, aliases=aliases, external=pipeline.external + change)
     trade = pipeline.trades[new.trade_no]
+    traffic = moved(pipeline.traffic, trade, old, new, now)
     if old is None:
         trade = with_order(trade, new)
     elif new.role is Role.STOP and new.order_type not in STOP_TYPES:
         # The stop was taken over into the exit: from here on the exit's owner minds it.
-        new = replace(new, role=Role.EXIT)
-        pipeline = replace(pipeline, orders={**pipeline.orders, new.client_order_id: new})
-        trade = with_order(without_stop(trade, new.client_order_id), new)
-    trade = booked(trade, before, new, pipeline.market.atr.value, now, pipeline.orders)
+        orders[own] = new = replace(new, role=Role.EXIT)
+        trade = with_order(without_stop(trade, own), new)
+    trade = booked(trade, before, new, pipeline.market.atr.value, now, orders)
+    trades = {**pipeline.trades, trade.trade_no: trade}
+    pipeline = replace(pipeline, orders=orders, aliases=aliases, traffic=traffic, trades=trades)
     if trade.closed_at is not None and new.executions is not before.executions:
         # It was measured when it closed, and other fills are other slippage even where the result is the same.
         pipeline = replace(pipeline, slippage=closed(pipeline.slippage, trade.trade_no))
-    return put_trade(pipeline, measured(pipeline, trade, now))
+    known, trade = trade, measured(pipeline, trade, now)
+    return _listed(pipeline, trade) if trade is known else put_trade(pipeline, trade)
 
 
 def measured(pipeline: Pipeline, trade: Trade, now: Micros) -> Trade:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms.events.slippage import SlippageMeasured
-from oms.state.order import Execution, Order
+from oms.state.order import Order
 from oms.state.trade import Trade
 from oms.values import MarketReason, Role
 
@@ -76,14 +76,13 @@ def intent_price(trade: Trade, order: Order) -> Decimal | None:
 
 def with_intents(trade: Trade, before: Order, after: Order) -> Order:
     """Give new executions their intent price; one that was restated keeps its own."""
-    if after.executions is before.executions:
-        return after
-    known = len(before.executions)
-    fresh = after.executions[known:]
-    if not fresh:
+    known, executions = len(before.executions), after.executions
+    if len(executions) == known:
         return after
     price = intent_price(trade, after)
     if price is None:
         return after
-    compared: list[Execution] = [replace(one, price_intent=price) for one in fresh]
-    return replace(after, executions=(*after.executions[:known], *compared))
+    done = executions[:known]
+    for one in executions[known:]:
+        done = (*done, replace(one, price_intent=price))
+    return replace(after, executions=done)

@@ -227,26 +227,30 @@ def booked(
     if new.role is not Role.ENTRY:
         sign = 1 if new.side is SELL_OF[trade.side] else -1
         exited, exit_value = trade.exited + sign * quantity, trade.exit_value + sign * value
-        return with_high_water(replace(trade, exited=exited, exit_value=exit_value), newest)
-    trade = replace(
+        return replace(trade, exited=exited, exit_value=exit_value, mfe=_high_water(trade, newest))
+    return replace(
         trade,
         entered=trade.entered + quantity,
         entry_value=trade.entry_value + value,
         lots=_with_lot(trade.lots, new, atr),
         first_fill_at=trade.first_fill_at if trade.first_fill_at is not None else now,
         price_worst=_worst(trade, old, new, others),
+        mfe=_high_water(trade, newest),
     )
-    return with_high_water(trade, newest)
 
 
-def with_high_water(trade: Trade, price: Decimal | None) -> Trade:
-    """Raise the maximum favourable excursion; it never falls back (OD-086)."""
-    if price is None:
-        return trade
-    if trade.mfe is None:
-        return replace(trade, mfe=price)
-    better = price > trade.mfe if trade.side is PositionSide.LONG else price < trade.mfe
-    return replace(trade, mfe=price) if better else trade
+def with_high_water(trade: Trade, price: Decimal) -> Trade:
+    """Raise the maximum favourable excursion (OD-086)."""
+    mfe = _high_water(trade, price)
+    return trade if mfe is trade.mfe else replace(trade, mfe=mfe)
+
+
+def _high_water(trade: Trade, price: Decimal | None) -> Decimal | None:
+    """The maximum favourable excursion with this price; it never falls back."""
+    known = trade.mfe
+    if known is None or price is None:
+        return price if known is None else known
+    return price if (price > known if trade.side is PositionSide.LONG else price < known) else known
 
 
 def _worst(trade: Trade, old: Order, new: Order, others: Mapping[str, Order]) -> Decimal | None:

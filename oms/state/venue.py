@@ -6,10 +6,10 @@ Architecture 6, "Broker capabilities". What the capabilities leave free is as ev
 from decimal import Decimal
 
 from oms.state.order import Order, PendingKind
-from oms.state.pipeline import STOP_TYPES, confirmed_stop_quantity
+from oms.state.pipeline import confirmed_stop_quantity
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import BUY_OF, SELL_OF, ZERO, Micros, Side
+from oms.values import BUY_OF, SELL_OF, STOP_TYPES, ZERO, Micros, Side
 
 
 def working_stop_quantity(view: View, trade: Trade, leaving: tuple[str, ...] = ()) -> Decimal:

@@ -9,16 +9,19 @@ from oms.values import SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up
 
 def excursion_r(trade: Trade) -> Decimal | None:
     """Maximum favourable excursion in units of the planned risk; None before a fill or without risk."""
-    price = trade.price_entry
-    if price is None or trade.mfe is None or trade.risk == ZERO:
+    price, mfe, risk = trade.price_entry, trade.mfe, trade.risk
+    if price is None or mfe is None or risk == ZERO:
         return None
-    return (trade.mfe - price) * SIGN_OF[trade.side] / trade.risk
+    return (mfe - price) * SIGN_OF[trade.side] / risk
 
 
 def has_target_fill(view: View, trade: Trade) -> bool:
     """Whether any target of the trade has filled, if only in part."""
     orders = view.pipeline.orders
-    return any(orders[one].filled != ZERO for one in trade.targets)
+    for one in trade.targets:  # noqa: SIM110 - a generator costs more than it asks, and three candidates ask
+        if orders[one].filled != ZERO:
+            return True
+    return False
 
 
 def on_tick(trade: Trade, price: Decimal, tick: Decimal) -> Decimal:
