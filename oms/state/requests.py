@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from oms.events.decisions import CancelRequested, ReplaceRequested
 from oms.state.order import Order, Pending, PendingKind
-from oms.values import Micros, OrderType
+from oms.values import LIMIT_TYPES, STOP_TYPES, Micros, OrderType
 
 
 def cancel_requested(order: Order, event: CancelRequested, seq: int, now: Micros) -> Order:
@@ -127,6 +127,7 @@ def with_terms(
     order_type: OrderType | None = None,
 ) -> Order:
     """New terms in force. A request of ours names all of them; an unasked change leaves out what it does not touch.
+    Prices that the type does not have are gone with the type before.
 
     An order cannot be reduced below what it has executed, seen by us or not (FIX C.3.c).
     """
@@ -134,10 +135,15 @@ def with_terms(
     if pending is not None:
         limit_before, stop_before = pending.price_limit, pending.price_stop
         type_before = pending.order_type or type_before
+    order_type = order_type or type_before
+    if order_type not in STOP_TYPES:
+        stop_before = None
+    if order_type not in LIMIT_TYPES:
+        limit_before = None
     return replace(
         order,
         quantity=max(quantity, order.filled, order.total),
         price_limit=limit_before if price_limit is None else price_limit,
         price_stop=stop_before if price_stop is None else price_stop,
-        order_type=order_type or type_before,
+        order_type=order_type,
     )

@@ -9,13 +9,15 @@ from oms.events import registry
 from oms.events.base import REGISTRY, Event, Stamped
 from oms.events.broker import CancelCause, OrderCanceled, ReportedStatus
 from oms.events.decisions import Alerted
+from oms.state import requests
 from oms.state.account import ACCOUNT_WIDE
 from oms.state.fold import FOLDS
 from oms.step import pipeline_of
-from oms.values import CONTEXT, SECOND, OrderStatus, Side
+from oms.values import CONTEXT, SECOND, OrderStatus, OrderType, Side
 from tests.unit.state.order_story import (
     NAME,
     NOW,
+    D,
     accepted,
     book,
     busted,
@@ -104,6 +106,19 @@ def test_report_of_an_order_nobody_knows(report: Event) -> None:
     assert (story.alerts, story.order, list(story.pipeline.orders)) == (["unknown_order"], before, ["X"])
 
 
+@pytest.mark.parametrize(
+    ("order_type", "limit", "stop"),
+    [("LIMIT", 100, None), ("STOP", None, 95), ("STOP_LIMIT", 100, 95), ("MARKET", None, None)],
+)
+def test_an_order_keeps_no_price_that_its_new_type_does_not_have(
+    order_type: str, limit: int | None, stop: int | None
+) -> None:
+    """Also where the request is forgotten: a stop that became the exit once kept its stop price."""
+    order = replace(given().order, order_type=OrderType.STOP_LIMIT, price_limit=D(100), price_stop=D(95))
+    changed = requests.with_terms(order, None, quantity=order.quantity, order_type=OrderType(order_type))
+    assert (changed.order_type.value, changed.price_limit, changed.price_stop) == (order_type, limit, stop)
+
+
 def test_order_that_is_not_ours_is_tracked() -> None:
     told = reported(ReportedStatus.NEW, 0, 10, own=None, quantity=10, side=Side.SELL, broker_order_id="B1")
     story = given(accepted()).when(told)
@@ -116,6 +131,13 @@ def test_order_that_is_not_ours_is_tracked() -> None:
         True,
     )
     assert (story.pipeline.external, story.pipeline.trades[1].entered, story.alerts) == (-4, 0, [])
+
+
+def test_time_without_a_stop_begins_with_the_fill_also_beside_a_stranger() -> None:
+    """Once the position was taken from before the fill: 4 sold by others hid the 10 that came."""
+    story = given(accepted()).when(filled("x", 4, own="?", side=Side.SELL), filled("a", 10, 10, 0))
+    assert story.pipeline.position == 6
+    assert story.pipeline.trades[1].unconfirmed_since == NOW + story.seq
 
 
 def test_quantity_of_a_stranger_grows_with_its_fills() -> None:
