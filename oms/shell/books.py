@@ -1,14 +1,16 @@
-"""When the broker's books are asked for: whenever the link is made, and from time to time while it stands.
+"""When the broker's books are asked for: whenever the link is made, now and then while it stands, and at the close.
 
 A report may be lost without a trace: a stop cancelled by hand, a fill that never came. Only the books tell, and nobody
 else asks for them while the link stands. From time to time only positions and the names of open orders are asked for;
 what they contradict the core asks about itself, and where a position is at odds, or an order that nobody knows is open,
-all of the books are asked for. BB-052..056; I62, I67..I71.
+all of the books are asked for. So they are at the day's last close: only the list of executions tells of a price that
+was corrected. BB-052..056; I62, I67..I72.
 """
 
 from typing import Final, Protocol
 
 from oms.events.broker import BooksUnanswered, BrokerSnapshotReported
+from oms.events.session import SessionOpened
 from oms.policies.reconciliation import difference
 from oms.shell.runner import Committed, Runner
 from oms.values import MILLISECOND, Micros
@@ -41,18 +43,27 @@ class Books:
         self._unanswered = 0
         self._waits_since: Micros = runner.now
         self._is_look = False
+        self._whole_asked_at: Micros = 0
+        self._whole_told_at: Micros = 0
+        self._close_at: Micros = max(
+            (one.market.close_at or 0 for one in runner.book.pipelines.values()), default=0
+        )
         self._odds: dict[str, int] = {}
 
     def ask(self, asked_at_seq: int, now: Micros) -> None:
         """Ask for all of them. `asked_at_seq` is the end of the log as far as the broker can know of it."""
-        self._asked_at, self._is_look = now, False
+        self._asked_at = self._whole_asked_at = now
+        self._is_look = False
         self._unanswered, self._waits_since = 1, now
         self._query(asked_at_seq)
 
     def next_due(self) -> Micros | None:
         """When to look next; None while the link is down."""
         every = self._every()
-        return self._asked_at + every if every else None
+        if not every:
+            return None
+        due = self._asked_at + every
+        return min(due, self._close_at) if self._asked_at < self._close_at else due
 
     def slept(self, until: Micros) -> None:
         """Time will pass to `until` at once. A writer that was asleep for long looks once, when it wakes."""
@@ -75,13 +86,14 @@ class Books:
 
     def look(self, asked_at_seq: int, now: Micros) -> BooksUnanswered | None:
         """Ask for positions and the names of open orders; what has to be told, if nobody has answered for too long."""
-        if self._unanswered and not self._runner.book.account.reconciled:
-            # The books of a new link have not come: without them no entry is possible, so all of them are asked for.
-            self._query(asked_at_seq)
-        else:
-            self._is_look = True
-            self._query(asked_at_seq, whole=False)
+        # The books of a new link have not come, and without them no entry is possible; or the day is over.
+        is_due = self._unanswered > 0 and not self._runner.book.account.reconciled
+        is_whole = is_due or self._whole_told_at < self._close_at <= now
+        self._query(asked_at_seq, whole=is_whole)
+        self._is_look = not is_whole
         self._asked_at = now
+        if is_whole:
+            self._whole_asked_at = now
         if not self._unanswered:
             self._waits_since = now
         self._unanswered += 1
@@ -92,12 +104,16 @@ class Books:
     def is_whole_wanted(self, committed: Committed) -> bool:
         """Whether a durable step was an answer that only all of the books can explain."""
         event = committed.stamped.event
+        if isinstance(event, SessionOpened):
+            self._close_at = max(self._close_at, event.close_at or 0)
         if not isinstance(event, BrokerSnapshotReported):
             return False
         was_look, self._is_look = self._is_look, False
         if event.complete and self._runner.published.account.reconciled:
             self._unanswered = 0
         if not was_look:
+            if event.complete:
+                self._whole_told_at = self._whole_asked_at
             return False
         pipelines = self._runner.published.pipelines.values()
         odds = {f"{one.name} by {difference(one)}" for one in pipelines if difference(one) != "0"}

@@ -126,8 +126,20 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "nobody looks at the books while the link stands",
         "oms/shell/books.py",
-        "        return self._asked_at + every if every else None",
+        "        return min(due, self._close_at) if self._asked_at < self._close_at else due",
         "        return None",
+    ),
+    # A correction must be lost on a link that never falls afterwards: one seed in several hundred.
+    Wrong(
+        "the day ends without its executions",
+        (
+            (
+                "oms/shell/books.py",
+                "is_whole = is_due or self._whole_told_at < self._close_at <= now",
+                "is_whole = is_due",
+            ),
+        ),
+        start=700_100,
     ),
     wrong(
         "what is under way is asked about because it is not listed",

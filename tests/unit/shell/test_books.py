@@ -13,7 +13,7 @@ from oms.events.decisions import Alerted
 from oms.shell.record import event_of
 from oms.values import CONTEXT, SECOND, Micros, Role
 from tests import builders
-from tests.builders import NAME, OPEN
+from tests.builders import CLOSE, NAME, OPEN
 from tests.unit.shell.test_opening import ACCOUNT, Account
 
 EVERY = 30 * SECOND
@@ -143,6 +143,34 @@ def test_books_of_a_new_link_that_did_not_come_are_asked_for_sooner() -> None:
     assert not account.runner.published.account.reconciled
     assert asked == [10, 30, 60]
     assert alerts(account) == ["books_unanswered"]
+
+
+def asked_around_the_close(*, silent: int = 0) -> list[tuple[int, bool]]:
+    """When the books were asked for, in seconds from the close, and whether for all of them. Some are not answered."""
+    account = looking()
+    account.feed(builders.quote("99.99", "100.00", at=CLOSE - 40 * SECOND), CLOSE - 40 * SECOND)
+    asked: list[tuple[int, bool]] = []
+
+    def answer(asked_at_seq: int, *, whole: bool = True) -> None:
+        asked.append(((account.time.now - CLOSE) // SECOND, whole))
+        lines = (PositionLine(instrument=NAME, quantity=account.held),) if account.held else ()
+        event = BrokerSnapshotReported(asked_at_seq=asked_at_seq, complete=True, positions=lines)
+        if not 1 < len(asked) < 2 + silent:
+            account.time.put(Stamped(event=event, logical_time=account.time.now))
+
+    account.time.books._query = answer
+    until(account, CLOSE + 3 * EVERY)
+    return asked
+
+
+def test_all_of_the_books_are_asked_for_at_the_close() -> None:
+    """A price that was corrected changes no position and no open order: only the day's executions tell of it."""
+    assert asked_around_the_close() == [(-10, False), (0, True), (30, False), (60, False), (90, False)]
+
+
+def test_books_of_the_close_that_do_not_come_are_asked_for_again() -> None:
+    asked = asked_around_the_close(silent=2)
+    assert asked == [(-10, False), (0, True), (30, True), (60, True), (90, False)]
 
 
 def test_nobody_looks_while_the_link_is_down_or_where_it_is_turned_off() -> None:
