@@ -6,9 +6,9 @@ SELECT raised.shard, raised.account, raised.trading_day, raised.seq, raised.logi
     extract(epoch FROM cleared.logical_time - raised.logical_time) AS seconds
 FROM (
     SELECT *, CASE WHEN lead(type) OVER turns = 'AlertCleared' THEN lead(seq) OVER turns END AS cleared_seq
-    FROM oms.event WHERE type IN ('Alerted', 'AlertCleared')
+    FROM oms.v_dealing WHERE type IN ('Alerted', 'AlertCleared')
     WINDOW turns AS (PARTITION BY shard, account, pipeline, trade_no, body ->> 'code' ORDER BY seq)
 ) AS raised
-LEFT JOIN oms.event AS cleared ON cleared.shard = raised.shard AND cleared.account = raised.account
+LEFT JOIN oms.v_dealing AS cleared ON cleared.shard = raised.shard AND cleared.account = raised.account
     AND cleared.seq = raised.cleared_seq
 WHERE raised.type = 'Alerted'

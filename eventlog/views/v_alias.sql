@@ -1,10 +1,10 @@
 -- Every id under which the broker may speak of an order, and the order's own id, by pipeline.
 -- Own ids come from placements, wire ids from replaces and cancels, broker ids from the first report that names both.
 WITH ours AS (
-    SELECT shard, account, pipeline, seq, client_order_id AS alias, client_order_id FROM oms.event
+    SELECT shard, account, pipeline, seq, client_order_id AS alias, client_order_id FROM oms.v_dealing
     WHERE type = 'OrderPlaced'
     UNION ALL
-    SELECT shard, account, pipeline, seq, body ->> 'wire_id', client_order_id FROM oms.event
+    SELECT shard, account, pipeline, seq, body ->> 'wire_id', client_order_id FROM oms.v_dealing
     WHERE type IN ('ReplaceRequested', 'CancelRequested')
 ),
 known AS (
@@ -14,7 +14,7 @@ known AS (
 named AS (
     SELECT report.shard, report.account, report.pipeline, report.seq, report.broker_order_id AS alias,
         coalesce(present.client_order_id, former.client_order_id, 'X:' || report.broker_order_id) AS client_order_id
-    FROM oms.event AS report
+    FROM oms.v_dealing AS report
     LEFT JOIN known AS present ON present.shard = report.shard AND present.account = report.account
         AND present.pipeline = report.pipeline AND present.alias = report.client_order_id
     LEFT JOIN known AS former ON former.shard = report.shard AND former.account = report.account

@@ -2,12 +2,12 @@
 WITH commands AS (
     SELECT shard, account, trading_day, seq, logical_time, recorded_at, pipeline, trade_no, client_order_id, type,
         coalesce(body ->> 'wire_id', client_order_id) AS wire_id
-    FROM oms.event WHERE type IN ('OrderPlaced', 'ReplaceRequested', 'CancelRequested')
+    FROM oms.v_dealing WHERE type IN ('OrderPlaced', 'ReplaceRequested', 'CancelRequested')
 ),
 answers AS (
     SELECT shard, account, seq, type, logical_time, received_at, recorded_at, client_order_id AS wire_id,
         (body ->> 'command_seq')::bigint AS command_seq
-    FROM oms.event WHERE kind = 'I' AND type IN (
+    FROM oms.v_dealing WHERE kind = 'I' AND type IN (
         'OrderAccepted', 'OrderRejected', 'OrderFilled', 'OrderCanceled', 'CancelRejected', 'OrderReplaced',
         'ReplaceRejected', 'OrderStatusReported', 'OrderUnknown', 'CommandFailed', 'CommandRefused', 'CommandExpired')
 ),
@@ -21,7 +21,7 @@ first_answer AS (
     ORDER BY commands.shard, commands.account, commands.seq, answers.seq
 ),
 asked AS (
-    SELECT shard, account, body ->> 'wire_id' AS wire_id, count(*) AS queries FROM oms.event
+    SELECT shard, account, body ->> 'wire_id' AS wire_id, count(*) AS queries FROM oms.v_dealing
     WHERE type = 'QueryRequested' GROUP BY shard, account, body ->> 'wire_id'
 )
 SELECT commands.shard, commands.account, commands.trading_day, commands.pipeline, commands.trade_no,

@@ -10,7 +10,7 @@ FROM (
     SELECT *, CASE WHEN lead(type) OVER turns = 'DegradationLeft' THEN lead(seq) OVER turns END AS left_seq,
         CASE WHEN lead(type) OVER turns = 'DegradationLeft' THEN lead(logical_time) OVER turns END AS left_at,
         CASE WHEN lead(type) OVER turns = 'DegradationLeft' THEN lead(body) OVER turns END AS left_body
-    FROM oms.event WHERE type IN ('DegradationEntered', 'DegradationLeft')
+    FROM oms.v_dealing WHERE type IN ('DegradationEntered', 'DegradationLeft')
     WINDOW turns AS (PARTITION BY shard, account, pipeline, body ->> 'metric' ORDER BY seq)
 ) AS entered
 JOIN oms.account_head AS head USING (shard, account)

@@ -2,7 +2,7 @@
 -- told again under another id is no news. `counted` is false for those; which they are, and that one counts after all, the
 -- log itself says (ExecutionJudged). `execution` is the id on record, `reported_as` the id in the report.
 WITH placed AS (
-    SELECT shard, account, client_order_id, body ->> 'side' AS side FROM oms.event WHERE type = 'OrderPlaced'
+    SELECT shard, account, client_order_id, body ->> 'side' AS side FROM oms.v_dealing WHERE type = 'OrderPlaced'
 ),
 sides AS (
     -- Of an order that is not ours the first report that names one.
@@ -15,7 +15,7 @@ verdicts AS MATERIALIZED (
     -- Few, so that looking one up costs next to nothing.
     SELECT shard, account, pipeline, client_order_id, seq, cause_seq, body ->> 'execution' AS execution,
         body ->> 'of' AS original, coalesce((body ->> 'counted')::boolean, false) AS counted
-    FROM oms.event WHERE type = 'ExecutionJudged'
+    FROM oms.v_dealing WHERE type = 'ExecutionJudged'
 ),
 told AS (
     SELECT report.*, report.body ->> 'execution' AS execution FROM oms.v_report AS report

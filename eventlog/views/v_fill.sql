@@ -18,16 +18,16 @@ requests AS (
     FROM oms.v_report
 ),
 orders AS (
-    SELECT shard, account, client_order_id, trade_no, body ->> 'role' AS role FROM oms.event WHERE type = 'OrderPlaced'
+    SELECT shard, account, client_order_id, trade_no, body ->> 'role' AS role FROM oms.v_dealing WHERE type = 'OrderPlaced'
 ),
 trades AS (
     SELECT shard, account, trade_no, (body ->> 'ideal')::numeric AS ideal, body ->> 'side' AS side
-    FROM oms.event WHERE type = 'EntryAccepted'
+    FROM oms.v_dealing WHERE type = 'EntryAccepted'
 ),
 levels AS (
     SELECT shard, account, trade_no, seq, (body ->> 'level')::numeric AS level,
         lead(seq) OVER (PARTITION BY shard, account, trade_no ORDER BY seq) AS until_seq
-    FROM oms.event WHERE type = 'StopMoved'
+    FROM oms.v_dealing WHERE type = 'StopMoved'
 ),
 names AS (
     -- What a fee names may be the second id of an execution; the newest word counts.
@@ -38,7 +38,7 @@ fees AS (
     SELECT event.shard, event.account, event.pipeline,
         coalesce(named.execution, event.body ->> 'execution') AS execution,
         sum((fee ->> 'amount')::numeric) AS fees, min(fee ->> 'currency') AS currency
-    FROM oms.event CROSS JOIN jsonb_array_elements(event.body -> 'fees') AS fee
+    FROM oms.v_dealing AS event CROSS JOIN jsonb_array_elements(event.body -> 'fees') AS fee
     LEFT JOIN names AS named ON named.shard = event.shard AND named.account = event.account
         AND named.pipeline = event.pipeline AND named.reported_as = event.body ->> 'execution'
     WHERE event.type = 'FeeReported'
@@ -63,7 +63,7 @@ joined AS (
         AND trades.trade_no = orders.trade_no
     LEFT JOIN requests ON requests.shard = newest.shard AND requests.account = newest.account
         AND requests.seq = first_reported.seq
-    LEFT JOIN oms.event AS asked ON asked.shard = newest.shard AND asked.account = newest.account
+    LEFT JOIN oms.v_dealing AS asked ON asked.shard = newest.shard AND asked.account = newest.account
         AND asked.seq = requests.request_seq AND asked.type IN ('OrderPlaced', 'ReplaceRequested')
     LEFT JOIN levels ON levels.shard = newest.shard AND levels.account = newest.account
         AND levels.trade_no = orders.trade_no AND levels.seq < asked.seq

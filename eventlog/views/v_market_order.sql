@@ -7,8 +7,8 @@ SELECT request.shard, request.account, request.trading_day, request.seq, request
         WHERE fact.shard = request.shard AND fact.account = request.account
         AND fact.seq IN (SELECT jsonb_array_elements_text(request.body -> 'evidence')::bigint)) AS facts,
     request.body ->> 'policy' AS policy, fills.filled, fills.price_average, fills.slippage
-FROM oms.event AS request
-LEFT JOIN oms.event AS placed ON placed.type = 'OrderPlaced' AND placed.shard = request.shard
+FROM oms.v_dealing AS request
+LEFT JOIN oms.v_dealing AS placed ON placed.type = 'OrderPlaced' AND placed.shard = request.shard
     AND placed.account = request.account AND placed.client_order_id = request.client_order_id
 LEFT JOIN (
     SELECT shard, account, request_seq, sum(quantity) AS filled, sum(quantity * price) / sum(quantity) AS price_average,

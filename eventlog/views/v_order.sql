@@ -1,7 +1,7 @@
 -- Every order as it stands at the end of the log: what was asked, what became of it, who replaced whom.
 WITH placed AS (
     SELECT shard, account, trading_day, seq, logical_time, pipeline, trade_no, client_order_id, reason, body
-    FROM oms.event WHERE type = 'OrderPlaced'
+    FROM oms.v_dealing WHERE type = 'OrderPlaced'
 ),
 newest AS (
     SELECT DISTINCT ON (shard, account, pipeline, client_order_id) *

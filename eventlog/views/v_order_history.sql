@@ -21,7 +21,7 @@ WITH terms AS (
     FROM oms.v_report AS report
     LEFT JOIN oms.v_execution AS execution ON execution.shard = report.shard
         AND execution.account = report.account AND execution.seq = report.seq
-    LEFT JOIN oms.event AS asked ON report.type = 'OrderFilled' AND asked.type = 'ReplaceRequested'
+    LEFT JOIN oms.v_dealing AS asked ON report.type = 'OrderFilled' AND asked.type = 'ReplaceRequested'
         AND asked.shard = report.shard AND asked.account = report.account AND asked.pipeline = report.pipeline
         AND asked.body ->> 'wire_id' = report.wire_id
     WHERE report.client_order_id IS NOT NULL

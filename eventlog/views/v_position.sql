@@ -7,7 +7,7 @@ WITH changes AS (
     FROM oms.v_execution WHERE counted
     UNION ALL
     SELECT shard, account, trading_day, seq, logical_time, pipeline, NULL, type, (body ->> 'quantity')::numeric, 0
-    FROM oms.event WHERE type = 'PositionAdjusted'
+    FROM oms.v_dealing WHERE type = 'PositionAdjusted'
 )
 SELECT shard, account, trading_day, pipeline, seq, logical_time, type, client_order_id, change,
     sum(change) OVER so_far AS quantity,

@@ -7,7 +7,7 @@ SELECT event.shard, event.account, event.trading_day, event.seq, event.cause_seq
             'X:' || coalesce(event.broker_order_id, event.client_order_id))
     END AS client_order_id,
     event.body
-FROM oms.event
+FROM oms.v_dealing AS event
 LEFT JOIN oms.v_alias AS by_client ON event.kind = 'I' AND by_client.shard = event.shard
     AND by_client.account = event.account AND by_client.pipeline = event.pipeline
     AND by_client.alias = event.client_order_id

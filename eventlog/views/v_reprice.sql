@@ -5,7 +5,7 @@ WITH cycles AS (
         event.logical_time, event.reason, event.body,
         event.logical_time - lag(event.logical_time) OVER (
             PARTITION BY event.shard, event.account, event.client_order_id ORDER BY event.seq) AS spacing
-    FROM oms.event WHERE event.type IN ('OrderPlaced', 'ReplaceRequested', 'RepriceSkipped')
+    FROM oms.v_dealing AS event WHERE event.type IN ('OrderPlaced', 'ReplaceRequested', 'RepriceSkipped')
 )
 SELECT placed.shard, placed.account, placed.trading_day, placed.pipeline, placed.trade_no, placed.client_order_id,
     placed.body ->> 'role' AS role, count(*) FILTER (WHERE cycles.type = 'ReplaceRequested') AS repriced,
@@ -20,11 +20,11 @@ SELECT placed.shard, placed.account, placed.trading_day, placed.pipeline, placed
     coalesce(bool_or((cycles.body ->> 'price_limit')::numeric = (trade.body ->> 'zone_max')::numeric), false)
         AS reached_zone_max,
     bool_or(abandoned.seq IS NOT NULL) AS is_abandoned, placed.seq AS first_seq, max(cycles.seq) AS last_seq
-FROM oms.event AS placed
+FROM oms.v_dealing AS placed
 JOIN cycles USING (shard, account, client_order_id)
-LEFT JOIN oms.event AS trade ON trade.type = 'EntryAccepted' AND trade.shard = placed.shard
+LEFT JOIN oms.v_dealing AS trade ON trade.type = 'EntryAccepted' AND trade.shard = placed.shard
     AND trade.account = placed.account AND trade.trade_no = placed.trade_no
-LEFT JOIN oms.event AS abandoned ON abandoned.type = 'EntryAbandoned' AND abandoned.shard = placed.shard
+LEFT JOIN oms.v_dealing AS abandoned ON abandoned.type = 'EntryAbandoned' AND abandoned.shard = placed.shard
     AND abandoned.account = placed.account AND abandoned.trade_no = placed.trade_no
 WHERE placed.type = 'OrderPlaced' AND placed.body ->> 'role' IN ('ENTRY', 'EXIT')
 GROUP BY placed.shard, placed.account, placed.trading_day, placed.pipeline, placed.trade_no, placed.client_order_id,

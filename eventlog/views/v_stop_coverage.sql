@@ -14,7 +14,7 @@ WITH stops AS (
                     'PENDING_NEW', 'PENDING_CANCEL', 'PENDING_REPLACE'))) OVER so_far
             THEN history.leaves ELSE 0 END AS covers
     FROM oms.v_order_history AS history
-    JOIN oms.event AS placed ON placed.type = 'OrderPlaced' AND placed.body ->> 'role' = 'STOP'
+    JOIN oms.v_dealing AS placed ON placed.type = 'OrderPlaced' AND placed.body ->> 'role' = 'STOP'
         AND placed.shard = history.shard AND placed.account = history.account
         AND placed.client_order_id = history.client_order_id
     WINDOW so_far AS (PARTITION BY history.shard, history.account, history.client_order_id ORDER BY history.seq)
@@ -30,9 +30,9 @@ changes AS (
         CASE WHEN execution.side = CASE trade.body ->> 'side' WHEN 'LONG' THEN 'BUY' ELSE 'SELL' END
             THEN execution.quantity_change ELSE -execution.quantity_change END, 0
     FROM oms.v_execution AS execution
-    JOIN oms.event AS placed ON placed.type = 'OrderPlaced' AND placed.shard = execution.shard
+    JOIN oms.v_dealing AS placed ON placed.type = 'OrderPlaced' AND placed.shard = execution.shard
         AND placed.account = execution.account AND placed.client_order_id = execution.client_order_id
-    JOIN oms.event AS trade ON trade.type = 'EntryAccepted' AND trade.shard = execution.shard
+    JOIN oms.v_dealing AS trade ON trade.type = 'EntryAccepted' AND trade.shard = execution.shard
         AND trade.account = execution.account AND trade.trade_no = placed.trade_no
     WHERE execution.counted
 ),
@@ -63,13 +63,18 @@ bounded AS (
     SELECT *, lead(from_seq) OVER turns AS until_seq, lead(from_at) OVER turns AS until_at
     FROM intervals
     WINDOW turns AS (PARTITION BY shard, account, trade_no ORDER BY from_seq)
+),
+naked AS (
+    SELECT shard, account, trade_no, seq FROM oms.v_dealing
+    WHERE type = 'Alerted' AND body ->> 'code' = 'unprotected' AND trade_no IS NOT NULL
 )
 SELECT bounded.shard, bounded.account, bounded.trading_day, bounded.pipeline, bounded.trade_no, from_seq, until_seq,
     from_at, until_at, extract(epoch FROM coalesce(until_at, head.logical_time) - from_at) AS seconds, uncovered_most,
-    (SELECT min(alert.seq) FROM oms.event AS alert WHERE alert.type = 'Alerted' AND alert.shard = bounded.shard
-        AND alert.account = bounded.account AND alert.trade_no = bounded.trade_no
-        AND alert.body ->> 'code' = 'unprotected' AND alert.seq >= from_seq
-        AND alert.seq < coalesce(until_seq, alert.seq + 1)) AS naked_alert_seq
+    min(naked.seq) AS naked_alert_seq
 FROM bounded
 JOIN oms.account_head AS head USING (shard, account)
+LEFT JOIN naked ON naked.shard = bounded.shard AND naked.account = bounded.account
+    AND naked.trade_no = bounded.trade_no AND naked.seq >= from_seq AND naked.seq < coalesce(until_seq, naked.seq + 1)
 WHERE is_open
+GROUP BY bounded.shard, bounded.account, bounded.trading_day, bounded.pipeline, bounded.trade_no, from_seq, until_seq,
+    from_at, until_at, head.logical_time, uncovered_most

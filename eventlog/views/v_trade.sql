@@ -1,6 +1,6 @@
 -- Every trade: what was meant, what its fills made of it, and what its close said. Sums here are of the fills.
 WITH accepted AS (
-    SELECT shard, account, trading_day, seq, logical_time, pipeline, trade_no, body FROM oms.event
+    SELECT shard, account, trading_day, seq, logical_time, pipeline, trade_no, body FROM oms.v_dealing
     WHERE type = 'EntryAccepted'
 ),
 sums AS (
@@ -15,13 +15,13 @@ sums AS (
 ),
 ended AS (
     SELECT DISTINCT ON (shard, account, trade_no) shard, account, trade_no, seq, logical_time, type, reason, body
-    FROM oms.event WHERE type IN ('TradeClosed', 'EntryAbandoned')
+    FROM oms.v_dealing WHERE type IN ('TradeClosed', 'EntryAbandoned')
     ORDER BY shard, account, trade_no, seq DESC
 ),
 instruments AS (
     SELECT DISTINCT ON (shard, account, pipeline) shard, account, pipeline,
         coalesce((body ->> 'multiplier')::numeric, 1) AS multiplier
-    FROM oms.event WHERE type = 'InstrumentDefined' ORDER BY shard, account, pipeline, seq DESC
+    FROM oms.v_dealing WHERE type = 'InstrumentDefined' ORDER BY shard, account, pipeline, seq DESC
 ),
 joined AS (
     SELECT accepted.*, coalesce(entered, 0) AS entered,

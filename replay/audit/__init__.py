@@ -17,12 +17,16 @@ from psycopg import sql
 from eventlog import views
 from oms.errors import UsageProblem
 from oms.values import plain
+from replay.audit.once import statement
 
 TIMEOUT: Final = "SET LOCAL statement_timeout = '10min'"
 QUICK: Final = (
-    # Views over views are estimated as a handful of rows; a loop inside a loop over what they truly hold takes minutes.
+    # Views over views are estimated as a handful of rows; a loop inside a loop over what they truly hold takes minutes,
+    # and a merge meets all orders of a pipeline with all of its rows.
     "SET LOCAL enable_nestloop = off",
+    "SET LOCAL enable_mergejoin = off",
     "SET LOCAL jit = off",
+    "SET LOCAL work_mem = '256MB'",
 )
 Connection = psycopg.Connection[Any]
 
@@ -111,14 +115,15 @@ def as_plain(value: Any) -> Any:
 
 
 def _narrowed(recipe: Recipe, day: date | None, account: str | None) -> sql.Composed:
-    """The text itself, or a selection from it. Every value is quoted by the driver."""
+    """The question, with what it reads said once, or a selection from its answer. Every value is quoted by the driver.
+
+    A check is asked of all accounts and its answer narrowed: some compare one account with another.
+    """
+    text = statement(recipe.text, None if recipe.is_check else account)
     tests = [sql.SQL("account = {}").format(sql.Literal(account))] if account is not None else []
     if day is not None:
         tests.append(sql.SQL("trading_day = {}").format(sql.Literal(day)))
     if recipe.is_check:
         # What concerns no account, as a privilege does, is bad news for each.
         tests = [sql.SQL("({} OR account IS NULL)").format(one) for one in tests]
-    text = sql.SQL(recipe.text)
-    if not tests:
-        return sql.Composed([text])
-    return sql.SQL("SELECT * FROM (\n{}\n) AS answer WHERE {}").format(text, sql.SQL(" AND ").join(tests))
+    return text + sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(tests)) if tests else text

@@ -322,12 +322,19 @@ def test_wrong_words_are_refused(oms: Any, words: tuple[str, ...]) -> None:
     assert oms(*words)[0] == 2
 
 
-def test_a_recipe_runs_in_psql_as_it_is(world: World) -> None:
+def test_a_recipe_runs_in_psql_as_it_is_and_answers_the_same(world: World) -> None:
+    """The command computes each view once and reads one account alone where it is told to."""
     with psycopg.connect(world.conninfo, user="oms_auditor") as connection:
         for setting in audit.QUICK:
             connection.execute(setting)
         for one in audit.recipes():
-            connection.execute(one.text.encode())
             assert one.question.endswith("?") or one.is_check, one.name
+            plain = connection.execute(one.text.encode())
+            place = [column.name for column in plain.description or ()].index("account")
+            rows = plain.fetchall()
+            for account in (None, BUSY, STORY, RECEIVED, "sim/test/nobody"):
+                wanted = [row for row in rows if account is None or row[place] == account]
+                found = audit.ask(connection, one, account=account).rows
+                assert sorted(map(repr, found)) == sorted(map(repr, wanted)), (one.name, account)
     with pytest.raises(UsageProblem, match="no audit recipe"):
         audit.named("orderz")
