@@ -27,6 +27,8 @@ from oms.state.order import (
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
+from oms.state.slippage import intent_price
+from oms.state.trade import Trade
 from oms.values import ZERO, Micros, OrderStatus
 
 Result = tuple[Order, tuple[Anomaly, ...]]
@@ -35,8 +37,8 @@ _MOST_REPEATS = 16
 """How many fills that are covered are kept, the newest of them."""
 
 
-def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
-    """Book one execution report."""
+def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade | None = None) -> Result:
+    """Book one execution report; `trade` is that of the order, where it has one."""
     known = _find(order, event.execution)
     if known is not None and event.revision <= known.revision:
         return order, ()
@@ -68,7 +70,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int) -> Result:
         found = (*found, *late)
     if order.pending:
         order = _proven(order, event.client_order_id)
-    return _booked(order, event, before, after, found, now, seq)
+    return _booked(order, event, before, after, found, now, seq, trade)
 
 
 def _booked(
@@ -79,6 +81,7 @@ def _booked(
     found: tuple[Anomaly, ...],
     now: Micros,
     seq: int,
+    trade: Trade | None = None,
 ) -> Result:
     """Add a new execution. Sums of decimals are exact at the precision of the core, so adding is enough."""
     quantity, price = event.quantity, event.price
@@ -93,6 +96,7 @@ def _booked(
         cum_before=before,
         cum_after=after,
         comparable=present,
+        price_intent=intent_price(trade, order) if trade is not None else None,
     )
     filled, total = order.filled + quantity, order.total
     if event.cumulative is not None and event.cumulative > total:

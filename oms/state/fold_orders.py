@@ -19,15 +19,16 @@ from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
 
 Folded = tuple[Pipeline, tuple[Anomaly, ...]]
 Fold = Callable[[Pipeline, Any, Micros, int], Folded]
-_Change = Callable[[Order, Any, Micros, int], fills.Result]
+_Change = Callable[..., fills.Result]
 _Restatement = broker.ExecutionBusted | broker.ExecutionCorrected
 
 _MOST_RESTATED: Final = 256
 """How many restatements wait for their fills; with more than that the oldest is given up, having been alerted."""
 
 
-def _on_order(change: _Change) -> Fold:
-    """A fold that finds the order, changes it and stores it; an order nobody knows is an anomaly."""
+def _on_order(change: _Change, *, by_trade: bool = False) -> Fold:
+    """A fold that finds the order, changes it and stores it; an order nobody knows is an anomaly. `by_trade`: the
+    change is told the trade of the order as well."""
 
     def apply(pipeline: Pipeline, event: Any, now: Micros, seq: int) -> Folded:
         order = known = pipeline.find(event.client_order_id, event.broker_order_id)
@@ -40,7 +41,10 @@ def _on_order(change: _Change) -> Fold:
                 pipeline = _kept(pipeline, event)
             text = f"{type(event).__name__} for {event.client_order_id or event.broker_order_id}"
             return pipeline, (Anomaly(code="unknown_order", text=text),)
-        changed, anomalies = change(order, event, now, seq)
+        if by_trade and order.trade_no is not None:
+            changed, anomalies = change(order, event, now, seq, pipeline.trades[order.trade_no])
+        else:
+            changed, anomalies = change(order, event, now, seq)
         if changed.counted_seq < seq and changed.total is not order.total and changed.total != order.total:
             changed = replace(changed, counted_seq=seq)
         if known is None:
@@ -279,7 +283,7 @@ def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: M
     return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, looked_at=now), now), ()
 
 
-_book: Final = _on_order(fills.fill)
+_book: Final = _on_order(fills.fill, by_trade=True)
 
 FOLDS: Final[dict[type[Event], Fold]] = {
     broker.OrderAccepted: _on_order(_accepted),

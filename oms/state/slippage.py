@@ -77,7 +77,7 @@ def intent_price(trade: Trade, order: Order) -> Decimal | None:
 def with_intents(trade: Trade, before: Order, after: Order) -> Order:
     """Give new executions their intent price; one that was restated keeps its own."""
     known, executions = len(before.executions), after.executions
-    if len(executions) == known:
+    if len(executions) == known or executions[-1].price_intent is not None:
         return after
     price = intent_price(trade, after)
     if price is None:
