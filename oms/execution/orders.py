@@ -2,7 +2,13 @@
 
 from decimal import Decimal
 
-from oms.events.decisions import CancelRequested, OrderPlaced, QueryRequested, ReplaceRequested
+from oms.events.decisions import (
+    CancelRequested,
+    CloseRequested,
+    OrderPlaced,
+    QueryRequested,
+    ReplaceRequested,
+)
 from oms.state.order import Order
 from oms.state.trade import Trade
 from oms.state.venue import way_out
@@ -106,5 +112,20 @@ def query(order: Order, *, policy: str, reason: str) -> QueryRequested:
         client_order_id=order.client_order_id,
         wire_id=order.pending[-1].wire_id if order.pending else order.wire_id,
         reason=reason,
+        policy=policy,
+    )
+
+
+def close(
+    trade: Trade, reason: str, priority: int, *, market: bool, evidence: tuple[int, ...], policy: str
+) -> CloseRequested:
+    """The wish to close a trade, at market or by limits; `evidence`: the log positions that make the reason true."""
+    return CloseRequested(
+        instrument=trade.instrument,
+        trade_no=trade.trade_no,
+        reason=reason,
+        priority=priority,
+        market=market,
+        evidence=evidence,
         policy=policy,
     )

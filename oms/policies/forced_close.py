@@ -9,7 +9,8 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import Alerted, CloseRequested, KillLevelRaised
+from oms.events.decisions import Alerted, KillLevelRaised
+from oms.execution import orders
 from oms.execution.admission import forced_close_start
 from oms.state.trade import Trade
 from oms.state.view import View
@@ -43,11 +44,10 @@ def decide(view: View) -> Iterator[Event]:
         if left == ZERO:
             continue
         if trade.held > ZERO and wants_close(trade, PRIORITY, market=market):
-            yield CloseRequested(
-                instrument=trade.instrument,
-                trade_no=trade.trade_no,
-                reason=MarketReason.FORCED_CLOSE,
-                priority=PRIORITY,
+            yield orders.close(
+                trade,
+                MarketReason.FORCED_CLOSE,
+                PRIORITY,
                 market=market,
                 evidence=(view.market.session_seq, view.cause),
                 policy=NAME,

@@ -17,6 +17,7 @@ from oms.events.decisions import (
     GuardArmed,
     PolicyNoted,
 )
+from oms.execution import orders
 from oms.execution.guards import WIDE, breach, is_narrow, is_through, quality
 from oms.execution.orders import exit_side
 from oms.state.calm import CHANGED
@@ -137,12 +138,5 @@ def _patience(view: View, trade: Trade) -> Micros:
 
 
 def _close(trade: Trade, reason: str, evidence: tuple[int, ...]) -> CloseRequested:
-    return CloseRequested(
-        instrument=trade.instrument,
-        trade_no=trade.trade_no,
-        reason=reason,
-        priority=PRIORITY,
-        market=True,
-        evidence=tuple(dict.fromkeys(one for one in evidence if one)),
-        policy=NAME,
-    )
+    known = tuple(dict.fromkeys(one for one in evidence if one))
+    return orders.close(trade, reason, PRIORITY, market=True, evidence=known, policy=NAME)

@@ -13,14 +13,13 @@ from oms.arbitration import wants_close
 from oms.events.base import Event
 from oms.events.decisions import (
     Alerted,
-    CloseRequested,
     KillLevelLowered,
     KillLevelRaised,
     PauseChanged,
     SecondPersonAwaited,
 )
 from oms.events.operator import Act, OperatorCommanded
-from oms.execution import retries
+from oms.execution import orders, retries
 from oms.state.account import Account
 from oms.state.reports import GATE, REPEATED
 from oms.state.trade import Trade
@@ -145,14 +144,18 @@ def next_due(view: View) -> Iterator[Micros]:
 def _flatten(trade: Trade, seq: int, *, unfilled: bool = False) -> Iterator[Event]:
     """Close what is held; `unfilled`: and give up what still looks for its entry, so that nothing is opened."""
     if (trade.held > ZERO or (unfilled and trade.held == ZERO)) and wants_close(trade, PRIORITY, market=True):
-        yield _close(trade, MarketReason.KILL_SWITCH, market=True, evidence=seq)
+        yield orders.close(
+            trade, MarketReason.KILL_SWITCH, PRIORITY, market=True, evidence=(seq,), policy=NAME
+        )
 
 
 def _close_trades(view: View, act: OperatorCommanded) -> Iterator[Event]:
     meant = [trade for trade in view.pipeline.open() if act.trade_no in (None, trade.trade_no, trade.root_no)]
     for trade in meant:
         if trade.held >= ZERO and wants_close(trade, PRIORITY, market=False):
-            yield _close(trade, "OPERATOR_CLOSE", market=False, evidence=view.cause)
+            yield orders.close(
+                trade, "OPERATOR_CLOSE", PRIORITY, market=False, evidence=(view.cause,), policy=NAME
+            )
     if not meant and act.instrument is not None:
         yield _ignored(view, f"there is no open trade {act.trade_no or ''}".rstrip())
 
@@ -175,18 +178,6 @@ def _cancel_entries(view: View, act: OperatorCommanded) -> Iterator[Event]:
         yield from retries.cancels(view, trade, live, policy=NAME, reason=act.reason)
     if not found and act.instrument is not None:
         yield _ignored(view, "no entry works")
-
-
-def _close(trade: Trade, reason: str, *, market: bool, evidence: int) -> CloseRequested:
-    return CloseRequested(
-        instrument=trade.instrument,
-        trade_no=trade.trade_no,
-        reason=reason,
-        priority=PRIORITY,
-        market=market,
-        evidence=(evidence,),
-        policy=NAME,
-    )
 
 
 def _ignored(view: View, text: str) -> Alerted:

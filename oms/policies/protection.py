@@ -6,8 +6,8 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import AlertCleared, Alerted, CloseRequested, KillLevelRaised
-from oms.execution import retries
+from oms.events.decisions import AlertCleared, Alerted, KillLevelRaised
+from oms.execution import orders, retries
 from oms.state.calm import CHANGED
 from oms.state.order import Order
 from oms.state.protection import Protection, protection
@@ -35,11 +35,10 @@ def decide(view: View) -> Iterator[Event]:
         evidence = stop_failures(view, trade)
         if not evidence and not _too_long(view, trade):
             continue
-        yield CloseRequested(
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            reason=MarketReason.PROTECTION_LOST,
-            priority=PRIORITY,
+        yield orders.close(
+            trade,
+            MarketReason.PROTECTION_LOST,
+            PRIORITY,
             market=True,
             evidence=evidence or (view.cause,),
             policy=NAME,
@@ -80,10 +79,10 @@ def _refusals(view: View, trade: Trade) -> Iterator[Event]:
         ("exit_rejected", trade.exits),
     )
     for code, ids in slots:
-        orders = view.orders(ids)
-        if code not in trade.alerts and all(order.status is not OrderStatus.REJECTED for order in orders):
+        found = view.orders(ids)
+        if code not in trade.alerts and all(order.status is not OrderStatus.REJECTED for order in found):
             continue
-        newest = {order.rung: order for order in orders}.values()
+        newest = {order.rung: order for order in found}.values()
         refused = [order for order in newest if order.status is OrderStatus.REJECTED]
         if refused and code not in trade.alerts:
             yield _alert(trade, code, refused[-1])

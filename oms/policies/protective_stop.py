@@ -215,11 +215,10 @@ def _is_through(view: View, trade: Trade, level: Decimal) -> bool:
 
 def _exit_through(view: View, trade: Trade) -> Iterator[Event]:
     if wants_close(trade, PRIORITY, market=True):
-        yield CloseRequested(
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            reason=MarketReason.GAP_THROUGH_STOP,
-            priority=PRIORITY,
+        yield orders.close(
+            trade,
+            MarketReason.GAP_THROUGH_STOP,
+            PRIORITY,
             market=True,
             evidence=(view.market.quote_seq,),
             policy=NAME,

@@ -9,7 +9,7 @@ from typing import Final
 
 from oms.events.base import Event
 from oms.events.broker import BrokerSnapshotReported
-from oms.events.decisions import Alerted, CloseRequested, PolicyNoted
+from oms.events.decisions import Alerted, PolicyNoted
 from oms.execution import orders
 from oms.state.calm import BOOKS, CHANGED
 from oms.state.order import Order, Pending
@@ -58,14 +58,8 @@ def _repair(view: View, trade: Trade) -> Iterator[Event]:
     if trade.close is not None and trade.close.reason == MarketReason.OVERSELL_REPAIR:
         return
     seqs = sorted(one.seq for order in view.orders(trade.order_ids) for one in order.executions)
-    yield CloseRequested(
-        instrument=trade.instrument,
-        trade_no=trade.trade_no,
-        reason=MarketReason.OVERSELL_REPAIR,
-        priority=PRIORITY,
-        market=True,
-        evidence=tuple(seqs[-2:]),
-        policy=NAME,
+    yield orders.close(
+        trade, MarketReason.OVERSELL_REPAIR, PRIORITY, market=True, evidence=tuple(seqs[-2:]), policy=NAME
     )
 
 

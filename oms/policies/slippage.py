@@ -12,7 +12,7 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import Alerted, CloseRequested
+from oms.events.decisions import Alerted
 from oms.events.slippage import (
     FillSlippage,
     SlippageEased,
@@ -20,6 +20,7 @@ from oms.events.slippage import (
     SlippageExceeded,
     SlippageMeasured,
 )
+from oms.execution import orders
 from oms.execution.ladder import first_target
 from oms.state.calm import CHANGED
 from oms.state.order import Execution, Order
@@ -80,15 +81,7 @@ def _single(view: View, trade: Trade, worst: Decimal) -> Iterator[Event]:
         policy=NAME,
     )
     if ratio is not None and ratio < settings.risk.min_rr and wants_close(trade, PRIORITY, market=False):
-        yield CloseRequested(
-            instrument=trade.instrument,
-            trade_no=trade.trade_no,
-            reason=DESTROYED,
-            priority=PRIORITY,
-            market=False,
-            evidence=(seq,),
-            policy=NAME,
-        )
+        yield orders.close(trade, DESTROYED, PRIORITY, market=False, evidence=(seq,), policy=NAME)
 
 
 def _reward_risk(view: View, trade: Trade, price: Decimal, level: Decimal) -> Decimal | None:

@@ -9,7 +9,8 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import CloseRequested, PolicyNoted
+from oms.events.decisions import PolicyNoted
+from oms.execution import orders
 from oms.execution.guards import is_through
 from oms.state.calm import CHANGED
 from oms.state.order import Order
@@ -37,15 +38,7 @@ def decide(view: View) -> Iterator[Event]:
         verdicts = (_verdict(view, trade, order) for order in view.live(trade.stops))
         found = next((verdict for verdict in verdicts if verdict is not None), None)
         if found is not None:
-            yield CloseRequested(
-                instrument=trade.instrument,
-                trade_no=trade.trade_no,
-                reason=found[0],
-                priority=PRIORITY,
-                market=True,
-                evidence=found[1],
-                policy=NAME,
-            )
+            yield orders.close(trade, found[0], PRIORITY, market=True, evidence=found[1], policy=NAME)
 
 
 def next_due(view: View) -> Iterator[Micros]:

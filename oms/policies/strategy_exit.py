@@ -6,9 +6,9 @@ from typing import Final
 
 from oms.arbitration import wants_close
 from oms.events.base import Event
-from oms.events.decisions import CloseRequested, IntentRefused
+from oms.events.decisions import IntentRefused
 from oms.events.strategy import ExitRequested
-from oms.execution import exits
+from oms.execution import exits, orders
 from oms.state.trade import Close, Trade
 from oms.state.view import View
 from oms.values import ZERO, MarketReason
@@ -33,7 +33,7 @@ def _answer(view: View, wish: ExitRequested) -> Iterator[Event]:
     found = [trade for trade in view.pipeline.open() if _is_meant(view, trade, wish)]
     wanted = [trade for trade in found if wants_close(trade, PRIORITY, market=False)]
     for trade in wanted:
-        yield _close(trade, wish.reason, market=False, evidence=view.cause)
+        yield orders.close(trade, wish.reason, PRIORITY, market=False, evidence=(view.cause,), policy=NAME)
     if not found:
         yield _refused(wish, "nothing_open", "the strategy holds no open trade that this request could close")
     elif not wanted:
@@ -45,19 +45,9 @@ def _exhausted(view: View, trade: Trade, close: Close) -> Iterator[Event]:
     if order is None or order.is_pending or view.settings_of(trade).exit.on_exhausted != "market":
         return
     if view.now >= exits.reprice_at(view, trade, close, order) and exits.is_exhausted(view, trade, close):
-        yield _close(trade, MarketReason.EXIT_EXHAUSTED, market=True, evidence=close.seq)
-
-
-def _close(trade: Trade, reason: str, *, market: bool, evidence: int) -> CloseRequested:
-    return CloseRequested(
-        instrument=trade.instrument,
-        trade_no=trade.trade_no,
-        reason=reason,
-        priority=PRIORITY,
-        market=market,
-        evidence=(evidence,),
-        policy=NAME,
-    )
+        yield orders.close(
+            trade, MarketReason.EXIT_EXHAUSTED, PRIORITY, market=True, evidence=(close.seq,), policy=NAME
+        )
 
 
 def _is_meant(view: View, trade: Trade, wish: ExitRequested) -> bool:
