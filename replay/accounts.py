@@ -46,12 +46,7 @@ def choose(log: EventLog, account: str | None, conninfo: str | None = None) -> C
     if account is not None:
         found = next((head for head in heads if head.account == account), None)
         if found is None:
-            raise UsageProblem(
-                "OMS-R006",
-                f"There is no account  {account}",
-                why=f"the log has {_named([head.account for head in heads])}",
-                hint=f"--account {heads[-1].account}",
-            )
+            raise no_account(account, [head.account for head in heads])
         return Chosen(head=found)
     newest = written_last(conninfo) if conninfo is not None and len(heads) > 1 else None
     head = next((one for one in heads if one.account == newest), max(heads, key=_recency))
@@ -63,6 +58,16 @@ def written_last(conninfo: str) -> str | None:
     with psycopg.connect(conninfo) as connection:
         row = connection.execute(WRITTEN_LAST).fetchone()
     return str(row[0]) if row else None
+
+
+def no_account(account: str, known: list[str]) -> UsageProblem:
+    """What to say of an account that the log does not have; `known` are those it has."""
+    return UsageProblem(
+        "OMS-R006",
+        f"There is no account  {account}",
+        why=f"the log has {_named(known)}" if known else "the log has no events",
+        hint=f"--account {known[-1]}" if known else "python3 -m oms demo",
+    )
 
 
 def _recency(head: Head) -> tuple[int, str]:

@@ -69,6 +69,8 @@ def run(
     narrowed = day_of(day)
     answers = []
     with _asked(output, archive) as (ask, can_answer):
+        if account is not None:
+            _require(account, ask)
         for recipe in can_answer(wanted) if everything else wanted:
             started = time.monotonic()
             answer = ask(recipe, narrowed, account)
@@ -83,6 +85,16 @@ def run(
     results = [{"name": one.recipe.name, "rows": list(as_objects(one))} for one in answers]
     output.finish({"results": results}, ok=good)
     return 0 if good else 1
+
+
+def _require(account: str, ask: "Ask") -> None:
+    """A name with a slip in it must not look like an account in which nothing happened. Raises UsageProblem."""
+    from replay.accounts import no_account
+    from replay.audit import ACCOUNTS
+
+    known = [str(row[0]) for row in ask(ACCOUNTS, None, None).rows]
+    if account not in known:
+        raise no_account(account, known)
 
 
 @contextmanager

@@ -40,6 +40,14 @@ class Recipe(Struct, frozen=True):
     is_check: bool
 
 
+ACCOUNTS: Final = Recipe(
+    "accounts",
+    "Which accounts are there?",
+    "SELECT account, trading_day FROM oms.account_head WHERE seq > 0 ORDER BY account",
+    is_check=False,
+)
+
+
 class Answer(Struct, frozen=True):
     """What a recipe found: one value per column and row."""
 

@@ -310,10 +310,17 @@ def test_a_recipe_can_be_narrowed_and_printed(oms: Any) -> None:
 
 def test_sql_in_an_argument_stays_text(world: World, oms: Any) -> None:
     account = "'; DROP TABLE oms.event; -- a' OR 'a' = 'a \" %s {} %(a)s"
-    code, out = oms("run", "--all", "--json", "--account", account)
-    answered = json.loads(out.splitlines()[-1])["results"]
-    assert (code, {len(one["rows"]) for one in answered}) == (0, {0})
+    with psycopg.connect(world.conninfo, autocommit=True) as connection:
+        for one in audit.recipes():
+            assert audit.ask(connection, one, account=account).rows == (), one.name
     assert world.log.head(BUSY) is not None
+    assert oms("run", "--all", "--json", "--account", account)[0] == 2
+
+
+def test_an_account_that_is_not_there_is_refused(oms: Any) -> None:
+    """No rows would say that nothing happened in it."""
+    assert oms("run", "trades", "--account", BUSY)[0] == 0
+    assert oms("run", "trades", "--account", BUSY + "0")[0] == 2
 
 
 @pytest.mark.parametrize("words", [("run",), ("run", "orders", "--all"), ("run", "no_such"),
