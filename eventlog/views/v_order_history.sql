@@ -1,7 +1,12 @@
 -- Every row about an order and what was true of it afterwards: quantity in force, filled, leaves, status.
 -- The row with the highest `seq` at or below n is the order as of event n.
-WITH terms AS (
-    SELECT report.*, execution.counted,
+WITH lowered AS (
+    -- Answers that counted less than was told before: there the count begins anew.
+    SELECT DISTINCT shard, account, cause_seq AS seq, client_order_id FROM oms.v_dealing
+    WHERE type = 'Alerted' AND body ->> 'code' = 'count_lowered'
+),
+terms AS (
+    SELECT report.*, execution.counted, lowered.seq IS NOT NULL AS is_lowered,
         coalesce(execution.quantity_change, 0) AS quantity_change,
         coalesce(execution.value_change, 0) AS value_change,
         (report.body ->> 'leaves')::numeric AS leaves_reported,
@@ -21,6 +26,8 @@ WITH terms AS (
     FROM oms.v_report AS report
     LEFT JOIN oms.v_execution AS execution ON execution.shard = report.shard
         AND execution.account = report.account AND execution.seq = report.seq
+    LEFT JOIN lowered ON lowered.shard = report.shard AND lowered.account = report.account
+        AND lowered.seq = report.seq AND lowered.client_order_id = report.client_order_id
     LEFT JOIN oms.v_dealing AS asked ON report.type = 'OrderFilled' AND asked.type = 'ReplaceRequested'
         AND asked.shard = report.shard AND asked.account = report.account AND asked.pipeline = report.pipeline
         AND asked.body ->> 'wire_id' = report.wire_id
@@ -31,7 +38,11 @@ counted AS (
         sum(quantity_change) OVER so_far AS filled,
         sum(value_change) OVER so_far AS value,
         count(quantity_new) OVER so_far AS terms_no,
-        count(*) FILTER (WHERE counted AND type IN ('ExecutionCorrected', 'ExecutionBusted')) OVER so_far AS epoch
+        count(*) FILTER (
+            WHERE is_lowered OR counted AND type IN ('ExecutionCorrected', 'ExecutionBusted')
+                -- A restatement that comes as a report of the fill.
+                OR counted AND quantity_change <> 0 AND (body ->> 'revision')::int > 0
+        ) OVER so_far AS epoch
     FROM terms
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),

@@ -23,7 +23,7 @@ from oms.execution.tranches import (
 )
 from oms.formulas.risk import allocate
 from oms.state.calm import CHANGED
-from oms.state.order import Order
+from oms.state.order import Order, PendingKind
 from oms.state.trade import Trade
 from oms.state.venue import blockers
 from oms.state.view import View
@@ -55,12 +55,13 @@ def decide(view: View) -> Iterator[Event]:
             yield from retries.cancels(view, trade, live, policy=NAME, reason=_why_not(view, trade))
             continue
         surplus = _surplus(live)
-        if surplus:
-            yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one target per tranche")
-            continue
-        excess = sum((order.leaves for order in live), ZERO) - view.pipeline.sellable(trade)
+        yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one target per tranche")
+        kept = [order for order in live if order not in surplus] if surplus else live
+        excess = sum((order.leaves for order in kept), ZERO) - view.pipeline.sellable(trade)
         if excess > ZERO:
-            yield from _shrink(view, trade, live, excess)
+            yield from _shrink(view, trade, kept, excess)
+            continue
+        if surplus:
             continue
         if _fires(view, trade):
             yield from _fire(view, live)
@@ -87,14 +88,19 @@ def next_due(view: View) -> Iterator[Micros]:
 def _surplus(live: list[Order]) -> list[Order]:
     """Second targets of a tranche: one that was believed lost and came back is one too many (I46).
 
-    The one with an unanswered request stays, because it cannot be cancelled yet; else the newest.
+    The one with an unanswered request stays, because it cannot be cancelled yet, unless that is its cancel; else the
+    newest.
     """
     kept: dict[int | None, Order] = {}
     for order in live:
         known = kept.get(order.rung)
-        if known is None or not known.is_pending:
+        if known is None or _is_leaving(known) or not (known.is_pending or _is_leaving(order)):
             kept[order.rung] = order
     return [order for order in live if kept[order.rung] is not order]
+
+
+def _is_leaving(order: Order) -> bool:
+    return order.pending_of(PendingKind.CANCEL) is not None
 
 
 def _why_not(view: View, trade: Trade) -> str:
@@ -168,7 +174,7 @@ def _is_passed(trade: Trade, order: Order) -> bool:
 
 def _shrink(view: View, trade: Trade, live: list[Order], excess: Decimal) -> Iterator[Event]:
     """The position became smaller than what the targets sell: give up the farthest first (I46)."""
-    for order in reversed(live):
+    for order in sorted(live, key=lambda one: one.rung or 0, reverse=True):
         if excess <= ZERO:
             return
         cut = min(order.leaves, excess)

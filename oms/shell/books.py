@@ -43,17 +43,17 @@ class Books:
         self._unanswered = 0
         self._waits_since: Micros = runner.now
         self._is_look = False
-        self._whole_asked_at: Micros = 0
+        self._whole_asked: tuple[int, Micros] = (-1, 0)
         self._whole_told_at: Micros = 0
-        self._close_at: Micros = max(
-            (one.market.close_at or 0 for one in runner.book.pipelines.values()), default=0
-        )
+        self._closes = {
+            one.market.close_at for one in runner.book.pipelines.values() if one.market.close_at is not None
+        }
+        self._close_at: Micros | None = min(self._closes, default=None)
         self._odds: dict[str, int] = {}
 
     def ask(self, asked_at_seq: int, now: Micros) -> None:
         """Ask for all of them. `asked_at_seq` is the end of the log as far as the broker can know of it."""
-        self._asked_at = self._whole_asked_at = now
-        self._is_look = False
+        self._note(asked_at_seq, now, is_whole=True)
         self._unanswered, self._waits_since = 1, now
         self._query(asked_at_seq)
 
@@ -63,7 +63,7 @@ class Books:
         if not every:
             return None
         due = self._asked_at + every
-        return min(due, self._close_at) if self._asked_at < self._close_at else due
+        return due if self._close_at is None else min(due, self._close_at)
 
     def slept(self, until: Micros) -> None:
         """Time will pass to `until` at once. A writer that was asleep for long looks once, when it wakes."""
@@ -88,12 +88,9 @@ class Books:
         """Ask for positions and the names of open orders; what has to be told, if nobody has answered for too long."""
         # The books of a new link have not come, and without them no entry is possible; or the day is over.
         is_due = self._unanswered > 0 and not self._runner.book.account.reconciled
-        is_whole = is_due or self._whole_told_at < self._close_at <= now
+        is_whole = is_due or any(self._whole_told_at < close <= now for close in self._closes)
         self._query(asked_at_seq, whole=is_whole)
-        self._is_look = not is_whole
-        self._asked_at = now
-        if is_whole:
-            self._whole_asked_at = now
+        self._note(asked_at_seq, now, is_whole=is_whole)
         if not self._unanswered:
             self._waits_since = now
         self._unanswered += 1
@@ -104,16 +101,17 @@ class Books:
     def is_whole_wanted(self, committed: Committed) -> bool:
         """Whether a durable step was an answer that only all of the books can explain."""
         event = committed.stamped.event
-        if isinstance(event, SessionOpened):
-            self._close_at = max(self._close_at, event.close_at or 0)
+        if isinstance(event, SessionOpened) and event.close_at is not None:
+            self._closes.add(event.close_at)
+            self._close_at = min(one for one in (self._close_at, event.close_at) if one is not None)
         if not isinstance(event, BrokerSnapshotReported):
             return False
+        if event.complete and event.asked_at_seq == self._whole_asked[0]:
+            self._whole_told_at = self._whole_asked[1]
         was_look, self._is_look = self._is_look, False
         if event.complete and self._runner.published.account.reconciled:
             self._unanswered = 0
         if not was_look:
-            if event.complete:
-                self._whole_told_at = self._whole_asked_at
             return False
         pipelines = self._runner.published.pipelines.values()
         odds = {f"{one.name} by {difference(one)}" for one in pipelines if difference(one) != "0"}
@@ -122,3 +120,11 @@ class Books:
         # a stranger's order in an instrument that nobody has defined, a position of another day.
         self._odds = {one: self._odds.get(one, 0) + 1 for one in odds}
         return any(times <= TRIES for times in self._odds.values())
+
+    def _note(self, asked_at_seq: int, now: Micros, *, is_whole: bool) -> None:
+        """Something was asked. A close before the last answer to a question for all of them is done with."""
+        self._asked_at, self._is_look = now, not is_whole
+        if is_whole:
+            self._whole_asked = (asked_at_seq, now)
+        self._closes = {close for close in self._closes if close > self._whole_told_at}
+        self._close_at = min((close for close in self._closes if close > now), default=None)

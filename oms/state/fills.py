@@ -204,6 +204,7 @@ def _restate(
         value=sum((one.quantity * one.price for one in executions), ZERO),
         total=total,
         counted_seq=order.counted_seq if same_quantity else seq,
+        recounted=order.recounted if same_quantity else max(order.recounted, _count_of(order, event)),
         status=status,
         leaves=_leaves(status, order.quantity, max(filled, total), leaves),
         first_fill_at=now if order.first_fill_at is None and filled else order.first_fill_at,
@@ -214,7 +215,7 @@ def _restate(
         # Its end was reported when it did not matter any more; now something is left that it will not sell.
         found = (*found, *unasked(changed, changed.cancel_cause, changed.text))
     if order.repeats and not same_quantity:
-        changed, more = _not_covered(changed, event.cumulative, now, seq)
+        changed, more = _not_covered(changed, event, now, seq)
         found = (*found, *more)
     return changed, (*found, *excess(order, changed), *gap(order, changed))
 
@@ -328,16 +329,22 @@ def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, D
     return order, (repeats(order, event.execution, of),)
 
 
-def _not_covered(order: Order, count: Decimal | None, now: Micros, seq: int) -> Result:
+def _not_covered(
+    order: Order, restated: OrderFilled | ExecutionCorrected | ExecutionBusted, now: Micros, seq: int
+) -> Result:
     """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
-    later than what the restatement is about. Of what goes by a second id the same is kept in mind, and no more."""
+    later than what the restatement is about. Of what goes by a second id the same is kept in mind, and no more; what
+    another execution than its own has become says nothing about it."""
     found: tuple[Anomaly, ...] = ()
-    kept, order = order.repeats, replace(order, repeats=())
+    kept, order, count = order.repeats, replace(order, repeats=()), restated.cumulative
     for event in kept:
         before, _ = stretches.interval(event.cumulative, event.quantity)
         is_later = before is not None and count is not None and before >= count
-        is_named = _find(order, event.execution) is not None
-        if is_later and not is_named:
+        taken_for = _find(order, event.execution)
+        is_named = taken_for is not None
+        if taken_for is not None and not taken_for.goes_by(restated.execution):
+            order = replace(order, repeats=(*order.repeats, event))
+        elif is_later and not is_named:
             text = f"execution {event.execution} was counted after a bust or correction that came later"
             order, more = _taken_back(order, event, text, now, seq)
             found = (*found, *more)
@@ -349,15 +356,28 @@ def _not_covered(order: Order, count: Decimal | None, now: Micros, seq: int) -> 
 def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     """Book the newest fill taken for another's second id that is just what the broker counts beyond those on record.
 
-    Only what may have overtaken a bust or a correction since. To be asked once the broker has said so twice, or in
-    answer to what was asked after all that is on record: a single count may be older than that (BB-052).
+    Only what may have overtaken a bust or a correction: of the execution it was taken for, or any, where it begins at
+    or beyond all counts that came with them. To be asked once the broker has said so twice, or in answer to what was
+    asked after all that is on record: a single count may be older than that (BB-052).
     """
     for event in reversed(order.repeats):
         taken_for = _find(order, event.execution)
-        if taken_for is not None and not taken_for.comparable and event.quantity == count - order.filled:
+        before, after = stretches.interval(event.cumulative, event.quantity)
+        if before is None or after is None or event.quantity != count - order.filled:
+            continue
+        if taken_for is None or taken_for.comparable:
+            continue
+        is_later = taken_for.quantity != event.quantity or before >= order.recounted
+        # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
+        if is_later and not stretches.compared(order, before, after)[0]:
             text = f"execution {event.execution} is not another id of one on record: the broker counts both"
             return _taken_back(order, event, text, now, seq)
     return order, ()
+
+
+def _count_of(order: Order, event: OrderFilled | ExecutionCorrected | ExecutionBusted) -> Decimal:
+    """The count that came with a restatement; without one no fill is known to be later."""
+    return order.quantity if event.cumulative is None else event.cumulative
 
 
 def _taken_back(order: Order, event: OrderFilled, text: str, now: Micros, seq: int) -> Result:

@@ -59,7 +59,9 @@ def _told(pipeline: Pipeline, order: Order, event: Event) -> Pipeline:
     """Forget a question once the broker has said how the order stands; a pending status leaves it open, and so does
     an answer that counts less than was told meanwhile: which of the two is newer only the next one says."""
     if isinstance(event, broker.OrderStatusReported):
-        is_behind = event.asked_at_seq is not None and (event.cumulative or ZERO) < order.total
+        is_behind = (
+            event.asked_at_seq is not None and event.cumulative is not None and event.cumulative < order.total
+        )
         is_answer = event.status not in reports.INTERMEDIATE and not is_behind
     elif isinstance(event, broker.OrderUnknown):
         is_answer = event.client_order_id == order.wire_id

@@ -35,6 +35,15 @@ def below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
     return anomaly(order, "count_below_fills", text, order.filled - cumulative, wants_query=wants_query)
 
 
+def lowered(order: Order, count: Decimal) -> tuple[Anomaly, ...]:
+    """The newest answer counts less than was told: what was higher is of before a bust or correction that it overtook.
+    The views of the log find by this alert where the count begins anew."""
+    if count >= order.total:
+        return ()
+    text = f"the broker counts {count}, and {order.total} no more"
+    return (anomaly(order, "count_lowered", text, order.total - count),)
+
+
 def unasked(order: Order, cause: CancelCause | None, text: str) -> tuple[Anomaly, ...]:
     """A stop or exit that ended without our asking leaves a position alone."""
     if cause in (None, CancelCause.REQUESTED) or order.role not in (Role.STOP, Role.EXIT):

@@ -159,7 +159,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     """An order and all that is known of it. Quantities are never negative; `value` is sum of price x quantity.
 
     `leaves` is what can still execute; `total` is the broker's highest count since the last bust or correction, and
-    `counted_seq` the event that last changed it or `filled`.
+    `counted_seq` the event that last changed it or `filled`; `recounted` is the highest count that came with one.
     `executions` stand in the order of their first report; `repeats` are fills that those on record cover. An end
     that is `assumed` is reversed by evidence. `looked_at` is when its price was last looked at and left as it was.
     """
@@ -182,6 +182,7 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     value: Decimal = ZERO
     total: Decimal = ZERO
     counted_seq: int = 0
+    recounted: Decimal = ZERO
     executions: tuple[Execution, ...] = ()
     repeats: tuple[OrderFilled, ...] = ()
     pending: tuple[Pending, ...] = ()

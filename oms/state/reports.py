@@ -23,7 +23,7 @@ from oms.events.broker import (
 )
 from oms.state import requests, stretches
 from oms.state.fills import Result, counted, explained, reinstated
-from oms.state.oddities import anomaly, below, unasked
+from oms.state.oddities import anomaly, below, lowered, unasked
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
@@ -205,7 +205,8 @@ def _refused(
     if event.code in (RejectCode.TOO_LATE, RejectCode.UNKNOWN_ORDER) or event.status in _DEAD:
         refused = anomaly(order, "request_refused", event.code.value, wants_query=True)
         more: tuple[Anomaly, ...] = ()
-        if event.status is ReportedStatus.FILLED and stretches.is_newest(order, request.seq):
+        is_certain = stretches.is_newest(order, request.seq) and order.pending_of(PendingKind.REPLACE) is None
+        if event.status is ReportedStatus.FILLED and is_certain:
             order, more = explained(order, order.quantity, now, seq)
         return order, (refused, *more)
     return order, ()
@@ -245,25 +246,24 @@ def _answered_by(order: Order, event: OrderReplaced) -> Pending | None:
     request = requests.named(order, event.client_order_id)
     if request is not None:
         return request if request.kind is PendingKind.REPLACE else None
-    for one in order.pending:
-        if requests.asks_for(one, event.quantity, event.price_limit, event.price_stop):
-            return one
-    return None
+    wanted = (event.quantity, event.price_limit, event.price_stop)
+    return next((one for one in order.pending if requests.asks_for(one, *wanted)), None)
 
 
 def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:
     """An answer to a query, a restatement or an intermediate status."""
-    stood, cumulative = order.missing, event.cumulative
+    stood, count = order.missing, event.cumulative
+    if count is None or event.status in INTERMEDIATE:
+        return _status_taken(order, event, now, seq)
     is_newest = stretches.is_newest(order, event.asked_at_seq)
-    if is_newest and cumulative is not None:
-        # What was higher is of before a bust or correction that it overtook.
-        order = replace(order, total=min(order.total, cumulative))
+    less = lowered(order, count) if is_newest else ()
+    if less:
+        order = replace(order, total=count)
     order, found = _status_taken(order, event, now, seq)
-    said_again = stood > ZERO and cumulative == order.filled + stood
-    if cumulative is not None and (said_again or is_newest) and event.status not in INTERMEDIATE:
-        order, more = explained(order, cumulative, now, seq)
+    if is_newest or (stood > ZERO and count == order.filled + stood):
+        order, more = explained(order, count, now, seq)
         found = (*found, *more)
-    return order, found
+    return order, (*less, *found)
 
 
 def _status_taken(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:

@@ -20,8 +20,9 @@ def interval(cumulative: Decimal | None, quantity: Decimal) -> tuple[Decimal | N
 
 
 def is_beyond(order: Order, before: Decimal) -> bool:
-    """Whether no execution on record can reach beyond `before`. All of them shift together: one tells for all."""
-    return before >= order.total and order.executions[0].comparable
+    """Whether no execution on record can reach beyond `before`. All of them shift together: one tells for all. An
+    answer that counts less than we have booked says of no execution that it is not there."""
+    return before >= order.total and before >= order.filled and order.executions[0].comparable
 
 
 def is_of_present_count(order: Order, before: Decimal | None) -> bool:

@@ -26,7 +26,7 @@ QUICK: Final = (
     "SET LOCAL enable_nestloop = off",
     "SET LOCAL enable_mergejoin = off",
     "SET LOCAL jit = off",
-    "SET LOCAL work_mem = '256MB'",
+    "SET LOCAL work_mem = '64MB'",
 )
 Connection = psycopg.Connection[Any]
 

@@ -55,58 +55,85 @@ def received_stop() -> list[Event]:
 
 
 SECOND = "sim/test/second-ids"
+LOWERED = "sim/test/lowered-count"
+
+
+def _own(**fields: Any) -> Any:
+    return lambda told: {
+        **fields,
+        "instrument": builders.NAME,
+        "client_order_id": told.order(Role.ENTRY).wire_id,
+    }
+
+
+def _fee(execution: str) -> Any:
+    fees = (Fee(amount=Decimal(1), currency="USD", kind="commission"),)
+    return FeeReported(instrument=builders.NAME, execution=execution, fees=fees)
+
+
+def _filled(execution: str, quantity: int, cumulative: int, revision: int = 0) -> Any:
+    fields = _own(
+        execution=execution, side=Side.BUY, quantity=Decimal(quantity), price=Decimal(100),
+        cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative), revision=revision,
+    )  # fmt: skip
+    return lambda told: OrderFilled(**fields(told))
+
+
+def _busted(execution: str, cumulative: int) -> Any:
+    fields = _own(execution=execution, revision=1, cumulative=Decimal(cumulative))
+    return lambda told: ExecutionBusted(**fields(told))
+
+
+def _counted(cumulative: int, *, is_answer: bool = False) -> Any:
+    fields = _own(
+        status=ReportedStatus.PARTIALLY_FILLED, side=Side.BUY, quantity=Decimal(100),
+        cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative),
+    )  # fmt: skip
+    return lambda told: OrderStatusReported(
+        **fields(told), asked_at_seq=told.book.account.seq if is_answer else None
+    )
+
+
+def lowered_count() -> list[Event]:
+    """A bust that came before what was counted before it: the answer to a later question takes the count back, and once
+    more to nothing. A fill under the count comes in between."""
+    told = given(
+        entry(),
+        answers.ack(Role.ENTRY),
+        _filled("a", 50, 50),
+        _busted("a", 20),
+        _filled("b", 30, 80),
+        _filled("b", 20, 70, revision=1),
+        _counted(20),
+        _counted(20, is_answer=True),
+        _filled("c", 10, 30),
+        _counted(30, is_answer=True),
+        _counted(25, is_answer=True),
+        _counted(25),
+    )
+    return [one.event for result in told.results for one in result.events]
 
 
 def second_ids() -> list[Event]:
     """Fills under second ids: one is busted by its second, a price comes under one that nobody knew, and one proves to
     be the next fill, because the broker counts it beside the one that was busted."""
-
-    def own(**fields: Any) -> Any:
-        return lambda told: {
-            **fields,
-            "instrument": builders.NAME,
-            "client_order_id": told.order(Role.ENTRY).wire_id,
-        }
-
-    def fee(execution: str) -> Any:
-        fees = (Fee(amount=Decimal(1), currency="USD", kind="commission"),)
-        return FeeReported(instrument=builders.NAME, execution=execution, fees=fees)
-
-    def filled(execution: str, quantity: int, cumulative: int, revision: int = 0) -> Any:
-        fields = own(
-            execution=execution, side=Side.BUY, quantity=Decimal(quantity), price=Decimal(100),
-            cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative), revision=revision,
-        )  # fmt: skip
-        return lambda told: OrderFilled(**fields(told))
-
-    def busted(execution: str, cumulative: int) -> Any:
-        fields = own(execution=execution, revision=1, cumulative=Decimal(cumulative))
-        return lambda told: ExecutionBusted(**fields(told))
-
-    def counted(cumulative: int) -> Any:
-        fields = own(
-            status=ReportedStatus.PARTIALLY_FILLED, side=Side.BUY, quantity=Decimal(100),
-            cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative),
-        )  # fmt: skip
-        return lambda told: OrderStatusReported(**fields(told))
-
     told = given(
         entry(),
         answers.ack(Role.ENTRY),
-        filled("a", 4, 4),
-        filled("a2", 4, 4),
-        busted("a2", 0),
-        filled("b", 3, 3),
-        filled("b2", 3, 3),
-        filled("c", 3, 3),
-        busted("b", 0),
-        counted(3),
-        counted(3),
-        filled("d", 2, 5),
-        filled("across", 5, 5),
-        filled("across", 2, 7, revision=1),
-        fee("c"),
-        fee("b2"),
+        _filled("a", 4, 4),
+        _filled("a2", 4, 4),
+        _busted("a2", 0),
+        _filled("b", 3, 3),
+        _filled("b2", 3, 3),
+        _filled("c", 3, 3),
+        _busted("b", 0),
+        _counted(3),
+        _counted(3),
+        _filled("d", 2, 5),
+        _filled("across", 5, 5),
+        _filled("across", 2, 7, revision=1),
+        _fee("c"),
+        _fee("b2"),
     )
     return [one.event for result in told.results for one in result.events]
 

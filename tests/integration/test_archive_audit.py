@@ -19,7 +19,16 @@ from oms.cli import main
 from replay import audit
 from replay.audit import parquet
 from tests import pg
-from tests.integration.audit_stories import SECOND, STORY, received_stop, second_ids, story, tell
+from tests.integration.audit_stories import (
+    LOWERED,
+    SECOND,
+    STORY,
+    lowered_count,
+    received_stop,
+    second_ids,
+    story,
+    tell,
+)
 from tests.integration.test_audit import BUSY, FORGERIES, RECEIVED, SCRIPT
 from tests.unit.replay.days import DAY, trading_day
 
@@ -55,7 +64,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         tell(log, STORY, story())
         tell(log, RECEIVED, received_stop())
         tell(log, SECOND, second_ids())
-        for account in (BUSY, STORY, RECEIVED, SECOND):
+        tell(log, LOWERED, lowered_count())
+        for account in (BUSY, STORY, RECEIVED, SECOND, LOWERED):
             keep(log, conninfo, account, folder)
         with parquet.opened(Archive(folder)) as duck:
             yield World(conninfo, folder, duck)

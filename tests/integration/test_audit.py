@@ -35,7 +35,16 @@ from oms.state.account import Account
 from oms.values import CONTEXT, Role
 from replay import audit
 from tests import pg
-from tests.integration.audit_stories import SECOND, STORY, received_stop, second_ids, story, tell
+from tests.integration.audit_stories import (
+    LOWERED,
+    SECOND,
+    STORY,
+    lowered_count,
+    received_stop,
+    second_ids,
+    story,
+    tell,
+)
 from tests.unit.replay.days import DAY, trading_day
 
 SCRIPT = (
@@ -79,6 +88,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         tell(log, STORY, story())
         tell(log, RECEIVED, received_stop())
         tell(log, SECOND, second_ids())
+        tell(log, LOWERED, lowered_count())
         yield World(conninfo, log)
         log.close()
 
@@ -91,7 +101,7 @@ def folded(book: Book) -> dict[tuple[str, str], tuple[Any, ...]]:
     }
 
 
-@pytest.mark.parametrize("account", [BUSY, "sim/test/busy-2", STORY, SECOND])
+@pytest.mark.parametrize("account", [BUSY, "sim/test/busy-2", STORY, SECOND, LOWERED])
 def test_orders_and_positions_are_those_of_the_fold_at_every_event(world: World, account: str) -> None:
     """Given any prefix of a log, when SQL and the fold are asked, then they say the same.
 
@@ -191,6 +201,13 @@ def test_second_ids_are_told_as_the_fold_judged_them(world: World) -> None:
     assert told == [("OrderFilled", one) for one in ("a2", "b2", "c", "across")]
     (_, _, newest) = [row for row in world.ask("positions", account=SECOND) if row["type"] != "OrderFilled"]
     assert (newest["type"], newest["change"]) == ("ExecutionJudged", "3")
+
+
+def test_a_count_that_was_taken_back_is_told(world: World) -> None:
+    told = [row["text"] for row in world.ask("alerts", account=LOWERED) if row["code"] == "count_lowered"]
+    assert told == ["the broker counts 20, and 70 no more", "the broker counts 25, and 30 no more"]
+    (order,) = [row for row in world.ask("orders", account=LOWERED) if row["role"] == "ENTRY"]
+    assert (order["filled"], order["leaves"]) == ("30", "70")
 
 
 def test_every_check_is_empty_on_a_sound_log(world: World) -> None:

@@ -126,7 +126,7 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "nobody looks at the books while the link stands",
         "oms/shell/books.py",
-        "        return min(due, self._close_at) if self._asked_at < self._close_at else due",
+        "        return due if self._close_at is None else min(due, self._close_at)",
         "        return None",
     ),
     # A correction must be lost on a link that never falls afterwards: one seed in several hundred.
@@ -135,7 +135,7 @@ SHELL: tuple[Wrong, ...] = (
         (
             (
                 "oms/shell/books.py",
-                "is_whole = is_due or self._whole_told_at < self._close_at <= now",
+                "is_whole = is_due or any(self._whole_told_at < close <= now for close in self._closes)",
                 "is_whole = is_due",
             ),
         ),

@@ -308,6 +308,24 @@ def test_gives_up_the_second_target_of_a_tranche() -> None:
     assert not story.pipeline.safe_mode
 
 
+def test_the_target_that_stays_is_not_given_up_for_the_one_that_leaves() -> None:
+    """An unanswered cancel once made the second target the one to keep, and the tranche ended without any."""
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.TARGET, nth=0), wait(1))
+    lost = story.pipeline.orders[story.trade.targets[0]]
+    story.given(confirmed, ack(Role.TARGET, nth=0)).when(quote("100.40", "100.42"), wait(1))
+    story.then_none(CancelRequested)
+    asked = [one for one in story.pipeline.live(story.trade.targets) if one.is_pending]
+    assert asked == [story.pipeline.orders[lost.client_order_id]]
+
+
+@pytest.mark.req("I46")
+def test_targets_shrink_with_the_position_also_while_one_too_many_leaves() -> None:
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 60), fill(Role.ENTRY, 40))
+    story.given(unknown(Role.TARGET, nth=0), wait(1), confirmed, ack(Role.TARGET, nth=0))
+    assert [one for one, _ in quantities(story)] == ["18", "55", "30"]
+    story.when(bust(Role.ENTRY)).then_among(like(ReplaceRequested, policy="targets", quantity=30))
+
+
 def test_exhaustion_moves_the_only_target_of_a_single_share_too() -> None:
     wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
     story = given(in_position(entry(1)), quote("100.50", "100.52")).when(wish)

@@ -10,6 +10,7 @@ from oms.brokers.simulated.script import CancelUnasked, Disconnect, Drop, Misbeh
 from oms.events.base import Stamped
 from oms.events.broker import BooksUnanswered, BrokerSnapshotReported, PositionLine
 from oms.events.decisions import Alerted
+from oms.events.session import SessionOpened
 from oms.shell.record import event_of
 from oms.values import CONTEXT, SECOND, Micros, Role
 from tests import builders
@@ -171,6 +172,44 @@ def test_all_of_the_books_are_asked_for_at_the_close() -> None:
 def test_books_of_the_close_that_do_not_come_are_asked_for_again() -> None:
     asked = asked_around_the_close(silent=2)
     assert asked == [(-10, False), (0, True), (30, True), (60, True), (90, False)]
+
+
+def test_every_close_that_was_announced_has_its_question() -> None:
+    """A later session is announced before the earlier one closes, as with markets that overlap."""
+    account = looking()
+    for close_at in (OPEN + 45 * SECOND, OPEN + 100 * SECOND, None):
+        session = SessionOpened(
+            instrument=NAME, calendar="XNYS", session_date=builders.DAY, open_at=OPEN, close_at=close_at
+        )
+        account.time.submit(Stamped(event=session, logical_time=account.time.now))
+    asked: list[tuple[int, bool]] = []
+
+    def answer(asked_at_seq: int, *, whole: bool = True) -> None:
+        asked.append(((account.time.now - OPEN) // SECOND, whole))
+        lines = (PositionLine(instrument=NAME, quantity=account.held),) if account.held else ()
+        event = BrokerSnapshotReported(asked_at_seq=asked_at_seq, complete=True, positions=lines)
+        account.time.put(Stamped(event=event, logical_time=account.time.now))
+
+    account.time.books._query = answer
+    until(account, OPEN + 140 * SECOND)
+    assert asked == [(30, False), (45, True), (75, False), (100, True), (130, False)]
+
+
+def test_the_answer_to_an_earlier_question_is_none_to_that_of_the_close() -> None:
+    account = looking()
+    account.feed(builders.quote("99.99", "100.00", at=CLOSE - 5 * SECOND), CLOSE - 5 * SECOND)
+    asked: list[tuple[int, bool]] = []
+
+    def answer(asked_at_seq: int, *, whole: bool = True) -> None:
+        asked.append(((account.time.now - CLOSE) // SECOND, whole))
+        seq = 1 if len(asked) == 1 else asked_at_seq
+        lines = (PositionLine(instrument=NAME, quantity=account.held),) if account.held else ()
+        event = BrokerSnapshotReported(asked_at_seq=seq, complete=True, positions=lines)
+        account.time.put(Stamped(event=event, logical_time=account.time.now))
+
+    account.time.books._query = answer
+    until(account, CLOSE + 70 * SECOND)
+    assert asked == [(0, True), (30, True), (60, False)]
 
 
 def test_nobody_looks_while_the_link_is_down_or_where_it_is_turned_off() -> None:

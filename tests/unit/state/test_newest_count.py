@@ -15,6 +15,7 @@ from tests.unit.state.order_story import (
     cancel,
     cancel_rejected,
     canceled,
+    change,
     corrected,
     filled,
     given,
@@ -111,3 +112,66 @@ def test_an_end_counts_at_its_own_time() -> None:
     """What it says is final, and a later answer that was asked before it is not newer."""
     story = overtaken().when(canceled(8)).when(reported(ReportedStatus.CANCELED, 2, 0, asked=7))
     assert story.order.total == 8
+
+
+def test_a_fill_after_an_answer_below_our_own_counts_once() -> None:
+    """The bust of the first was lost: what covers the stretch of one on record is that one, whatever was answered."""
+    story = given(accepted(), filled("a", 5, 5, 5)).when(reported(PART, 0, 10, asked=4))
+    story.then(PARTIAL_FILLED, 5, total=0, alerts=["count_lowered", "count_below_fills"])
+    story.when(filled("b", 5, 5, 5)).then(PARTIAL_FILLED, 5, leaves=5)
+    again = given(accepted(), filled("a", 4, 4, 6), filled("b", 4, 8, 2), reported(PART, 4, 6, asked=5))
+    again.when(filled("b2", 4, 8, 2)).then(PARTIAL_FILLED, 8)
+
+
+def test_a_second_id_is_not_the_fill_that_is_missing_where_its_own_execution_stands() -> None:
+    """Two of the same quantity, one of them under two ids, the other still on its way."""
+    story = given(
+        accepted(),
+        filled("a", 4, 4, 16),
+        filled("b", 4, 8, 12),
+        filled("b2", 4, 8, 12),
+        busted("a", 4, 16),
+        filled("d", 4, 8, 12),
+        quantity=20,
+    )
+    story.when(reported(PART, 12, 8, asked=8)).then(PARTIAL_FILLED, 8)
+    story.when(filled("c", 4, 12, 8)).then(PARTIAL_FILLED, 12)
+
+
+def test_a_second_id_is_not_the_fill_that_is_missing_where_another_took_its_stretch() -> None:
+    story = given(
+        accepted(),
+        filled("a", 4, 4, 16),
+        filled("a2", 4, 4, 16),
+        busted("a", 0, 20),
+        filled("d", 4, 4, 16),
+        quantity=20,
+    )
+    story.when(reported(PART, 8, 12, asked=7)).then(PARTIAL_FILLED, 4)
+    story.when(filled("c", 4, 8, 12)).then(PARTIAL_FILLED, 8)
+
+
+def test_a_second_id_is_kept_in_mind_until_its_own_execution_is_taken_back() -> None:
+    """A bust of a later fill came first, and forgot it (I72: the broker held nothing, the log 22)."""
+    fills = (filled("a", 3, 3, 7), filled("b", 3, 3, 7), filled("c", 5, 8, 2))
+    story = given(accepted(), *fills, busted("c", 3, 7), busted("a", 0, 10)).then(SUBMITTED, 0)
+    story.when(reported(PART, 3, 7, asked=8)).then(PARTIAL_FILLED, 3, judged=[("b", None, True)])
+
+
+def test_a_refusal_says_nothing_of_the_quantity_while_a_replace_is_unanswered() -> None:
+    """The order may be filled at another quantity."""
+    fills = (filled("a", 5, 5, 5), filled("b", 5, 5, 5), filled("c", 5, 10, 0))
+    refused = cancel_rejected(code=RejectCode.TOO_LATE, status=ReportedStatus.FILLED)
+    story = given(accepted(), *fills, busted("a", 0, 10), change(8, "R"), cancel()).when(refused)
+    story.then(PARTIAL_FILLED, 5, judged=[])
+
+
+@pytest.mark.parametrize("status", [PART, ReportedStatus.CANCELED, ReportedStatus.FILLED])
+def test_an_answer_without_a_count_ends_the_question(status: ReportedStatus) -> None:
+    story = given(accepted(), filled("a", 4, 4, 6), query()).when(reported(status, None, asked=5))
+    assert not story.pipeline.questions
+
+
+def test_a_pending_status_takes_no_count_back() -> None:
+    story = overtaken().when(reported(ReportedStatus.PENDING_CANCEL, 2, 8, asked=8))
+    assert story.order.total == 7
