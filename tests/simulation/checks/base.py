@@ -1,6 +1,7 @@
 """The shape of a check, the table of all checks, and what they look at."""
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from oms.state.market import Market
 from oms.state.order import Order
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
+from oms.values import ZERO, PositionSide
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -76,6 +78,12 @@ class Scene:
         return self.committed.stamped.event
 
     @property
+    def seq(self) -> int:
+        """The log position of the step's input."""
+        assert self.committed is not None
+        return self.committed.result.events[0].seq
+
+    @property
     def now(self) -> int:
         """Logical time."""
         return self.account.now
@@ -122,3 +130,21 @@ def is_sound(market: Market) -> bool:
 def is_fresh(market: Market, now: int, stale_us: int) -> bool:
     """Whether the newest quote may be acted on, judged apart from the product."""
     return is_sound(market) and market.quote_at is not None and now - market.quote_at <= stale_us
+
+
+def exposed_of(pipeline: Pipeline, trade: Trade) -> Decimal:
+    """What of the trade is at risk, computed apart from the product: what the account has of it on its side, less
+    what the broker counts for its ended exits; or what was oversold, and others have not bought. What it counts for
+    entries is there, seen or not, and others take that first. What another trade has oversold is among what others
+    hold: it may be just what they have bought."""
+    exits = [pipeline.orders[one] for one in (*trade.stops, *trade.targets, *trade.exits)]
+    unseen = sum((max(one.total - one.filled, ZERO) for one in exits if not one.is_live), ZERO)
+    oversold = (one.position for one in pipeline.open() if one is not trade and one.held < ZERO)
+    others = pipeline.external + pipeline.adjusted + sum(oversold, ZERO)
+    if trade.side is PositionSide.SHORT:
+        others = -others
+    if trade.held < ZERO:
+        return max(ZERO, -trade.held - max(others, ZERO))
+    entries = [pipeline.orders[one] for other in pipeline.open() for one in other.entries]
+    entered = sum((max(one.total - one.filled, ZERO) for one in entries), ZERO)
+    return max(ZERO, trade.held - unseen + min(others + entered, ZERO))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from oms.events.broker import BrokerSnapshotReported
+from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, BrokerSnapshotReported
 from oms.events.decisions import Alerted, CloseRequested, OrderPlaced, ReplaceRequested
 from oms.state.order import Order
 from oms.state.trade import Trade
@@ -123,12 +123,27 @@ def targets_are_their_share(scene: Scene) -> Iterator[str]:
             yield f"target {one.event.client_order_id} is for {one.event.quantity}, its share is {share}"
 
 
-@check("I69", on=(BrokerSnapshotReported,))
+@check("I69", on=(BrokerSnapshotReported, BrokerLinkChanged))
 def differences_are_told(scene: Scene) -> Iterator[str]:
-    """Where complete books contradict the log, judged by what both say, somebody is told; once for each difference."""
-    event = scene.input
+    """Where complete books contradict the log, judged by what both say, somebody is told; once for each difference.
+
+    Books that were asked for over an earlier link prove nothing, once those of the process have been compared.
+    """
+    event, boots = scene.input, scene.memory.get("boots", 0)
+    link = scene.own("I69", {"boots": boots})
+    if link["boots"] != boots:
+        link.clear()
+        link["boots"] = boots
+    if isinstance(event, BrokerLinkChanged):
+        is_up = event.status is BrokerLinkStatus.CONNECTED
+        if link.get("compared") and (link.get("up") or not is_up):
+            link["since"] = scene.seq
+        link["up"] = is_up
     if not isinstance(event, BrokerSnapshotReported) or not event.complete:
         return
+    if event.asked_at_seq < link.get("since", 0):
+        return
+    link["compared"] = True
     told = {
         one.instrument
         for one in scene.events[1:]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from oms.events.decisions import OrderPlaced, ReplaceRequested
 from oms.values import MILLISECOND, ZERO, OrderType, Role
-from tests.simulation.checks.base import Scene, check
+from tests.simulation.checks.base import Scene, check, exposed_of
 
 REASONS = frozenset(
     {
@@ -83,7 +83,7 @@ def fallback_comes_in_time(scene: Scene) -> Iterator[str]:
                 due = order.triggered_at is not None and scene.now - order.triggered_at >= limit
                 if (
                     due
-                    and trade.held > ZERO
+                    and exposed_of(pipeline, trade) > ZERO
                     and trade.close is None
                     and order.order_type is OrderType.STOP_LIMIT
                 ):

@@ -16,29 +16,13 @@ from oms.state.order import Order, PendingKind
 from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
 from oms.values import BUY_OF, MILLISECOND, SELL_OF, ZERO, OrderType, PositionSide, Role, TimeInForce
-from tests.simulation.checks.base import QUIET, Scene, check, is_fresh
+from tests.simulation.checks.base import QUIET, Scene, check, exposed_of, is_fresh
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 
 
 def _working_stops(pipeline: Pipeline, trade: Trade) -> list[Order]:
     return [order for order in pipeline.live(trade.stops) if order.order_type in STOPS]
-
-
-def _exposed(pipeline: Pipeline, trade: Trade) -> Decimal:
-    """What of the trade is at risk, computed apart from the product: what the account has of it on its side, less
-    what the broker counts for its ended exits; or what was oversold, and others have not bought. What it counts for
-    entries is there, seen or not, and others take that first."""
-    exits = [pipeline.orders[one] for one in (*trade.stops, *trade.targets, *trade.exits)]
-    unseen = sum((max(one.total - one.filled, ZERO) for one in exits if not one.is_live), ZERO)
-    others = pipeline.external + pipeline.adjusted
-    if trade.side is PositionSide.SHORT:
-        others = -others
-    if trade.held < ZERO:
-        return max(ZERO, -trade.held - max(others, ZERO))
-    entries = [pipeline.orders[one] for other in pipeline.open() for one in other.entries]
-    entered = sum((max(one.total - one.filled, ZERO) for one in entries), ZERO)
-    return max(ZERO, trade.held - unseen + min(others + entered, ZERO))
 
 
 def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
@@ -49,7 +33,7 @@ def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
     """
     settings, market, now = scene.account.settings, pipeline.market, scene.now
     ack = settings.protection.ack_timeout_ms * MILLISECOND
-    held, exposed = trade.held, _exposed(pipeline, trade)
+    held, exposed = trade.held, exposed_of(pipeline, trade)
     exchanges = not scene.account.capabilities.modify_stop or settings.stop.replace_mode != "modify"
     stops = [
         order
@@ -109,7 +93,7 @@ def stop_covers_exactly(scene: Scene) -> Iterator[str]:
         if trade.close is not None or pipeline.market.is_halted or trade.held <= ZERO:
             continue
         total = sum((order.leaves for order in live), ZERO)
-        if live and total != _exposed(pipeline, trade) and not _excused(scene, live):
+        if live and total != exposed_of(pipeline, trade) and not _excused(scene, live):
             yield f"trade {trade.trade_no} holds {trade.held}, its stops {total}"
 
 
@@ -246,7 +230,7 @@ def partial_stop_is_an_emergency(scene: Scene) -> Iterator[str]:
                 continue
             trade = pipeline.trades[order.trade_no or 0]
             # What others have closed is no longer there to be closed.
-            held = trade.held > ZERO and _exposed(pipeline, trade) > ZERO
+            held = trade.held > ZERO and exposed_of(pipeline, trade) > ZERO
             if held and trade.close is None:
                 yield f"stop {order.client_order_id} filled in part and trade {trade.trade_no} is not being closed"
             waiting = [
