@@ -39,9 +39,9 @@ counted AS (
         sum(value_change) OVER so_far AS value,
         count(quantity_new) OVER so_far AS terms_no,
         count(*) FILTER (
-            WHERE is_lowered OR counted AND type IN ('ExecutionCorrected', 'ExecutionBusted')
-                -- A restatement that comes as a report of the fill.
-                OR counted AND quantity_change <> 0 AND (body ->> 'revision')::int > 0
+            -- A new price shifts no count; a restatement may come as a report of the fill.
+            WHERE is_lowered OR counted AND (type = 'ExecutionBusted' OR quantity_change <> 0 AND (
+                type = 'ExecutionCorrected' OR (body ->> 'revision')::int > 0))
         ) OVER so_far AS epoch
     FROM terms
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)

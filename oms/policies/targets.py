@@ -61,11 +61,9 @@ def decide(view: View) -> Iterator[Event]:
         if excess > ZERO:
             yield from _shrink(view, trade, kept, excess)
             continue
-        if surplus:
-            continue
         if _fires(view, trade):
-            yield from _fire(view, live)
-        if blockers(view, orders.exit_side(trade)):
+            yield from _fire(view, kept)
+        if surplus or blockers(view, orders.exit_side(trade)):
             # Like the stop they come when the rest of the entry has left the other side.
             continue
         if view.capabilities.reserves_inventory:

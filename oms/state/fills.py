@@ -14,22 +14,20 @@ from oms.state import stretches
 from oms.state.oddities import anomaly, counts, excess, gap, repeats, unasked
 from oms.state.order import (
     CANCELED,
-    ENDED_STATES,
     FILLED,
-    PARTIAL_FILLED,
     REJECTED,
     TABLE,
     Anomaly,
     Execution,
     Order,
-    Outcome,
     PendingKind,
     Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
 from oms.state.slippage import intent_price
+from oms.state.standing import ended_at_of, leaves_of, status_of
 from oms.state.trade import Trade
-from oms.values import ZERO, Micros, OrderStatus
+from oms.values import ZERO, Micros
 
 Result = tuple[Order, tuple[Anomaly, ...]]
 
@@ -39,7 +37,7 @@ _MOST_REPEATS = 16
 
 def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade | None = None) -> Result:
     """Book one execution report; `trade` is that of the order, where it has one."""
-    known = _find(order, event.execution)
+    known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
         return order, ()
     quantity = event.quantity
@@ -70,6 +68,8 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade |
         found = (*found, *late)
     if order.pending:
         order = _proven(order, event.client_order_id)
+    if order.repeats and before is not None and after is not None:
+        order = replace(order, repeats=stretches.untaken(order, before, after))
     return _booked(order, event, before, after, found, now, seq, trade)
 
 
@@ -122,9 +122,9 @@ def _booked(
         total=total,
         counted_seq=seq,
         status=status,
-        leaves=_leaves(status, ordered, max(filled, total), event.leaves),
+        leaves=leaves_of(status, ordered, max(filled, total), event.leaves),
         first_fill_at=now if order.first_fill_at is None else order.first_fill_at,
-        ended_at=_ended_at(order, status, now),
+        ended_at=ended_at_of(order, status, now),
         broker_ids=broker_ids,
     )
     if filled > ordered or total > filled:
@@ -134,7 +134,7 @@ def _booked(
 
 def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> Result:
     """Restate an execution; quantity and price are whole values."""
-    known = _find(order, event.execution)
+    known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
         return order, ()
     if event.quantity < ZERO:
@@ -144,7 +144,7 @@ def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> R
 
 def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
     """Take an execution back: it stays on record with quantity zero."""
-    known = _find(order, event.execution)
+    known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
         return order, ()
     price = known.price if known is not None else ZERO
@@ -167,7 +167,7 @@ def _restate(
         if known is not None:
             found = (repeats(order, event.execution, known),)
             order = stretches.with_alias(order, known, event.execution)
-            known = _find(order, event.execution)
+            known = order.execution(event.execution)
     same_quantity = known is not None and known.quantity == quantity
     if known is None:
         new = Execution(
@@ -206,9 +206,9 @@ def _restate(
         counted_seq=order.counted_seq if same_quantity else seq,
         recounted=order.recounted if same_quantity else max(order.recounted, _count_of(order, event)),
         status=status,
-        leaves=_leaves(status, order.quantity, max(filled, total), leaves),
+        leaves=leaves_of(status, order.quantity, max(filled, total), leaves),
         first_fill_at=now if order.first_fill_at is None and filled else order.first_fill_at,
-        ended_at=_ended_at(order, status, now),
+        ended_at=ended_at_of(order, status, now),
         pending=without_submit(order),
     )
     if order.status is FILLED and changed.status is CANCELED:
@@ -224,10 +224,10 @@ def counted(order: Order, cumulative: Decimal | None, leaves: Decimal | None, no
     """Take the broker's totals, and settle what follows from them and from the terms of the order."""
     total = order.total if cumulative is None else max(order.total, cumulative)
     status = status_of(order, order.filled, order.quantity) if order.filled > ZERO else order.status
-    left = _leaves(status, order.quantity, max(order.filled, total), leaves)
+    left = leaves_of(status, order.quantity, max(order.filled, total), leaves)
     if total == order.total and status is order.status and left == order.leaves:
         return order, ()
-    ended_at = order.ended_at if status is order.status else _ended_at(order, status, now)
+    ended_at = order.ended_at if status is order.status else ended_at_of(order, status, now)
     changed = replace(order, total=total, status=status, leaves=left, ended_at=ended_at)
     return changed, gap(order, changed)
 
@@ -240,29 +240,11 @@ def reinstated(order: Order) -> Order:
     return replace(
         order,
         status=status,
-        leaves=_leaves(status, order.quantity, max(order.filled, order.total), None),
+        leaves=leaves_of(status, order.quantity, max(order.filled, order.total), None),
         assumed=False,
         ended_at=None,
         cancel_cause=None,
     )
-
-
-def status_of(order: Order, filled: Decimal, quantity: Decimal) -> OrderStatus:
-    """The state that follows from the filled quantity."""
-    status = order.status
-    if filled >= quantity:
-        trigger = Trigger.FILL_ALL
-    elif status is FILLED and order.cancel_cause is not None:
-        trigger = Trigger.CANCEL_AGAIN
-    elif filled > ZERO:
-        trigger = Trigger.REOPEN if status is FILLED else Trigger.FILL_PART
-    elif status in (PARTIAL_FILLED, FILLED):
-        trigger = Trigger.REOPEN_EMPTY
-    else:
-        return status
-    outcome, moved = TABLE[status, trigger]
-    assert outcome is not Outcome.ANOMALY, (status, trigger)
-    return moved
 
 
 def _after_end(order: Order, event: OrderFilled) -> Result:
@@ -292,27 +274,6 @@ def _proven(order: Order, wire_id: str | None) -> Order:
     return order if pending is order.pending else replace(order, pending=pending)
 
 
-def _leaves(status: OrderStatus, quantity: Decimal, executed: Decimal, reported: Decimal | None) -> Decimal:
-    """What can still execute; never more than what is not executed, whatever is reported."""
-    if status in ENDED_STATES:
-        return ZERO
-    unfilled = quantity - executed if quantity > executed else ZERO
-    return unfilled if reported is None or reported > unfilled else reported
-
-
-def _ended_at(order: Order, status: OrderStatus, now: Micros) -> Micros | None:
-    if status not in ENDED_STATES:
-        return None
-    return now if order.ended_at is None else order.ended_at
-
-
-def _find(order: Order, root: str) -> Execution | None:
-    for execution in order.executions:
-        if execution.goes_by(root):
-            return execution
-    return None
-
-
 def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, Decimal | None]) -> Result:
     """The order after a fill that those on record cover; it is kept, for it may prove to be the next one. Where it
     covers the same stretch under another id, that id is given to the execution: a bust, a correction or a fee may use
@@ -325,7 +286,9 @@ def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, D
             of, order = one, stretches.with_alias(order, one, event.execution)
             break
     others = [one for one in order.repeats if one.execution != event.execution]
-    order = replace(order, repeats=(*others[1 - _MOST_REPEATS :], event))
+    # What was recounted before the first of them says nothing of them.
+    recounted = order.recounted if others else ZERO
+    order = replace(order, repeats=(*others[1 - _MOST_REPEATS :], event), recounted=recounted)
     return order, (repeats(order, event.execution, of),)
 
 
@@ -338,12 +301,16 @@ def _not_covered(
     found: tuple[Anomaly, ...] = ()
     kept, order, count = order.repeats, replace(order, repeats=()), restated.cumulative
     for event in kept:
-        before, _ = stretches.interval(event.cumulative, event.quantity)
+        before, after = stretches.interval(event.cumulative, event.quantity)
         is_later = before is not None and count is not None and before >= count
-        taken_for = _find(order, event.execution)
+        taken_for = order.execution(event.execution)
         is_named = taken_for is not None
         if taken_for is not None and not taken_for.goes_by(restated.execution):
             order = replace(order, repeats=(*order.repeats, event))
+        elif is_later and not is_named and stretches.is_covered(order, before, after):
+            # Another id of the one that was booked just now.
+            order, more = _repeated(order, event, (before, after))
+            found = (*found, *more)
         elif is_later and not is_named:
             text = f"execution {event.execution} was counted after a bust or correction that came later"
             order, more = _taken_back(order, event, text, now, seq)
@@ -361,11 +328,11 @@ def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     asked after all that is on record: a single count may be older than that (BB-052).
     """
     for event in reversed(order.repeats):
-        taken_for = _find(order, event.execution)
+        taken_for = order.execution(event.execution)
         before, after = stretches.interval(event.cumulative, event.quantity)
         if before is None or after is None or event.quantity != count - order.filled:
             continue
-        if taken_for is None or taken_for.comparable:
+        if taken_for is None or taken_for.comparable or taken_for.root == event.execution:
             continue
         is_later = taken_for.quantity != event.quantity or before >= order.recounted
         # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.

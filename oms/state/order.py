@@ -239,6 +239,13 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
         """What the broker counts as filled and we have not seen."""
         return self.total - self.filled if self.total > self.filled else ZERO
 
+    def execution(self, name: str) -> Execution | None:
+        """The execution that goes by an id."""
+        for execution in self.executions:
+            if execution.goes_by(name):
+                return execution
+        return None
+
     def pending_of(self, kind: PendingKind) -> Pending | None:
         """The unanswered request of this kind, if there is one."""
         for pending in self.pending:

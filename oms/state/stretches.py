@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from oms.events.broker import OrderFilled
 from oms.state.order import Execution, Order
 from oms.values import ZERO
 
@@ -58,6 +59,24 @@ def compared(order: Order, before: Decimal, after: Decimal) -> tuple[Decimal, bo
         if not one.comparable
     )
     return covered, doubtful
+
+
+def is_covered(order: Order, before: Decimal | None, after: Decimal | None) -> bool:
+    """Whether comparable fills cover all of (before, after]."""
+    return before is not None and after is not None and compared(order, before, after)[0] == after - before
+
+
+def untaken(order: Order, before: Decimal, after: Decimal) -> tuple[OrderFilled, ...]:
+    """The second ids that are kept in mind, without those of executions taken back that lie on the stretch which a new
+    fill takes: what they might have been has come."""
+    return tuple(
+        one
+        for one in order.repeats
+        if interval(one.cumulative, one.quantity) != (before, after)
+        or (taken_for := order.execution(one.execution)) is None
+        or taken_for.comparable
+        or taken_for.quantity == one.quantity
+    )
 
 
 def restated_before(order: Order, count: Decimal | None, quantity: Decimal) -> Execution | None:

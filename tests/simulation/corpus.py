@@ -338,8 +338,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "a target that came back stays",
         POLICIES + "targets.py",
-        "        if surplus:",
-        "        if False:",
+        "        surplus = _surplus(live)",
+        "        surplus: list[Order] = []",
     ),
     wrong(
         "one cycle too many",

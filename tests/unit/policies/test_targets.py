@@ -326,6 +326,14 @@ def test_targets_shrink_with_the_position_also_while_one_too_many_leaves() -> No
     story.when(bust(Role.ENTRY)).then_among(like(ReplaceRequested, policy="targets", quantity=30))
 
 
+def test_exhaustion_takes_the_ladder_also_while_one_too_many_leaves() -> None:
+    wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
+    story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), unknown(Role.TARGET, nth=0), wait(1), confirmed)
+    story.given(ack(Role.TARGET, nth=0), quote("100.40", "100.42")).when(wish)
+    moved = like(ReplaceRequested, policy="targets", reason="exhaustion")
+    story.then_among(moved, moved)
+
+
 def test_exhaustion_moves_the_only_target_of_a_single_share_too() -> None:
     wish = ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x")
     story = given(in_position(entry(1)), quote("100.50", "100.52")).when(wish)

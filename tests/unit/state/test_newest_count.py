@@ -9,6 +9,7 @@ from oms.events.base import Event
 from oms.events.broker import RejectCode, ReportedStatus
 from oms.state.order import FILLED, PARTIAL_FILLED, SUBMITTED
 from tests.unit.state.order_story import (
+    D,
     Story,
     accepted,
     busted,
@@ -175,3 +176,46 @@ def test_an_answer_without_a_count_ends_the_question(status: ReportedStatus) -> 
 def test_a_pending_status_takes_no_count_back() -> None:
     story = overtaken().when(reported(ReportedStatus.PENDING_CANCEL, 2, 8, asked=8))
     assert story.order.total == 7
+
+
+def test_a_second_id_is_forgotten_once_another_fill_took_its_stretch() -> None:
+    """Also where that one is recounted later: what the second id might have been has come."""
+    story = given(
+        accepted(),
+        filled("a", 2, 2, 8),
+        filled("a2", 2, 2, 8),
+        busted("a", 0, 10),
+        filled("c", 2, 2, 8),
+        filled("d", 2, 4, 6),
+        busted("d", 2, 8),
+    )
+    story.when(reported(PART, 4, 6, asked=9)).then(PARTIAL_FILLED, 2)
+    story.when(filled("e", 2, 4, 6)).then(PARTIAL_FILLED, 4)
+
+
+def test_what_was_recounted_before_a_second_id_came_says_nothing_of_it() -> None:
+    story = given(
+        accepted(),
+        filled("d", 2, 8, 2),
+        filled("a", 2, 2, 8),
+        busted("d", 6, 4),
+        filled("b", 2, 4, 6),
+        filled("c", 2, 6, 4),
+        filled("e", 2, 6, 4),
+        busted("a", 4, 6),
+    )
+    story.when(reported(PART, 6, 4, asked=10)).then(PARTIAL_FILLED, 6)
+
+
+def test_a_repeat_that_was_busted_itself_is_no_missing_fill() -> None:
+    story = given(
+        accepted(), filled("a", 4, 4, 6), filled("b", 2, 2, 8), busted("b", 0, 10), busted("a", 0, 10)
+    )
+    story.when(reported(PART, 2, 8, asked=6)).then(SUBMITTED, 0)
+    story.when(filled("d", 2, 2, 8, price="101")).then(PARTIAL_FILLED, 2, value=D(202))
+    story.when(busted("d", 0, 10)).then(SUBMITTED, 0)
+
+
+def test_two_ids_of_a_fill_that_overtook_a_bust_are_booked_once() -> None:
+    story = given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 2, 8), filled("b2", 2, 2, 8))
+    story.when(busted("a", 0, 10)).then(PARTIAL_FILLED, 2)

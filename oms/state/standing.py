@@ -1,0 +1,47 @@
+"""How an order stands by its numbers: the state and the open quantity that follow from what has executed."""
+
+from decimal import Decimal
+
+from oms.state.order import (
+    ENDED_STATES,
+    FILLED,
+    PARTIAL_FILLED,
+    TABLE,
+    Order,
+    Outcome,
+    Trigger,
+)
+from oms.values import ZERO, Micros, OrderStatus
+
+
+def status_of(order: Order, filled: Decimal, quantity: Decimal) -> OrderStatus:
+    """The state that follows from the filled quantity."""
+    status = order.status
+    if filled >= quantity:
+        trigger = Trigger.FILL_ALL
+    elif status is FILLED and order.cancel_cause is not None:
+        trigger = Trigger.CANCEL_AGAIN
+    elif filled > ZERO:
+        trigger = Trigger.REOPEN if status is FILLED else Trigger.FILL_PART
+    elif status in (PARTIAL_FILLED, FILLED):
+        trigger = Trigger.REOPEN_EMPTY
+    else:
+        return status
+    outcome, moved = TABLE[status, trigger]
+    assert outcome is not Outcome.ANOMALY, (status, trigger)
+    return moved
+
+
+def leaves_of(status: OrderStatus, quantity: Decimal, executed: Decimal, reported: Decimal | None) -> Decimal:
+    """What can still execute; never more than what is not executed, whatever is reported."""
+    if status in ENDED_STATES:
+        return ZERO
+    unfilled = quantity - executed if quantity > executed else ZERO
+    return unfilled if reported is None or reported > unfilled else reported
+
+
+def ended_at_of(order: Order, status: OrderStatus, now: Micros) -> Micros | None:
+    """When the order ended, if it has."""
+    if status not in ENDED_STATES:
+        return None
+    return now if order.ended_at is None else order.ended_at
