@@ -3,6 +3,7 @@
 from tests.simulation.wrong import Wrong, wrong
 
 FILLS = "oms/state/fills.py"
+STANDING = "oms/state/standing.py"
 ODDITIES = "oms/state/oddities.py"
 REPORTS = "oms/state/reports.py"
 REQUESTS = "oms/state/requests.py"
@@ -56,7 +57,7 @@ CORPUS: tuple[Wrong, ...] = (
     ),
     wrong(
         "the broker's leaves are taken for truth",
-        FILLS,
+        STANDING,
         "    return unfilled if reported is None or reported > unfilled else reported",
         "    return quantity if reported is None else reported",
     ),
@@ -115,7 +116,7 @@ CORPUS: tuple[Wrong, ...] = (
         "        status=status,\n        leaves=ZERO,\n        pending=(),\n        cancel_cause=cause,",
         "        status=status,\n        pending=(),\n        cancel_cause=cause,",
         (
-            FILLS,
+            STANDING,
             "    if status in ENDED_STATES:\n        return ZERO\n    unfilled",
             "    unfilled",
         ),
