@@ -61,14 +61,15 @@ def inputs_are_not_lost(scene: Scene) -> Iterator[str]:
 
 @check("I75", on=(CommandRefused,))
 def gate_refuses_for_a_reason(scene: Scene) -> Iterator[str]:
-    """The gate speaks of exposure only when there is some: budgets of orders that ended are given back."""
+    """The gate speaks of exposure only when there is some, at the broker or as far as its reports have come: budgets of
+    orders that ended are given back."""
     event = scene.input
     if not isinstance(event, CommandRefused) or event.limit != "gross_exposure":
         return
     floor, held = scene.world.oracle.floor, ZERO
-    for name in scene.pipelines:
+    for name, pipeline in scene.pipelines.items():
         price = floor.venues[name].bid or ZERO
-        held += abs(floor.held(name)) * price
+        held += max(abs(floor.held(name)), abs(pipeline.position)) * price
         held += sum((order.leaves * price for order in floor.orders.working(name)), ZERO)
     if held * 4 < scene.account.settings.risk.max_gross_exposure:
         yield f"an entry was refused for exposure, with {held} at the broker"
