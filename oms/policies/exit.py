@@ -69,10 +69,13 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
         return
     if view.now < _targets_leave_at(view, trade) or is_blocked(view, orders.exit_side(trade)):
         return
-    stop = next(iter(view.live(trade.stops)), None) if trade.held > ZERO else None
-    if stop is not None and (stop.missing >= trade.held or is_taken_over(stop)):
+    stops = view.live(trade.stops) if trade.held > ZERO else []
+    if any(one.missing >= trade.held or is_taken_over(one) for one in stops):
         # The broker has sold it already, or may be doing so at this moment: only evidence resolves that.
         return
+    # One that stands becomes the exit, before one whose fate is not known.
+    standing = (one for one in stops if one.is_confirmed and not one.is_pending)
+    stop = next(standing, stops[0] if stops else None)
     if stop is None or (stop.is_pending and view.now >= unanswered_at(view, stop)):
         yield from _send(view, trade, close)
     elif not stop.is_pending:

@@ -68,6 +68,20 @@ def test_targets_leave_first_then_the_stop_becomes_the_exit() -> None:
     story.when(fill(Role.EXIT)).then_among(like(TradeClosed, reason="strategy", pnl="-1.00"))
 
 
+def test_of_two_stops_the_one_that_stands_becomes_the_exit() -> None:
+    """The other came back from being lost, and its cancel is not answered: waiting for it once ended in an exit that
+    was placed beside the stop that stood (I58)."""
+    story = given(in_position(), unknown(Role.STOP), confirmed)
+    first, second = story.trade.stops
+    story.given(ack(Role.STOP, 0))
+    assert story.pipeline.orders[first].is_pending
+    story.when(leave(), targets_gone)
+    story.then_among(
+        like(ReplaceRequested, policy="exit", client_order_id=second, order_type=OrderType.LIMIT)
+    )
+    story.then_none(OrderPlaced)
+
+
 def test_second_run_yields_nothing() -> None:
     assert again(given(in_position(), leave(), targets_gone)) == []
 
