@@ -126,7 +126,7 @@ def close_session(day: "Day") -> None:
 def new_day(day: "Day") -> None:
     """The account's next day begins, some time before the open."""
     world = day.world
-    world.set_closing(closing=False)
+    world.is_closing = False
     world.oracle.roll_day()
     world.pass_until(day.wall(-60_000))
     world.store.ensure_partitions(world.today.session_date, 2)

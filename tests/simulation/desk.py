@@ -6,7 +6,7 @@ copied, lost, late or out of order, the connection falls, a request gets no answ
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from oms.brokers.base import Sink
@@ -16,7 +16,7 @@ from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, BrokerSnapsho
 from tests.simulation import wording
 from tests.simulation.oracle.broker import Oracle
 from tests.simulation.oracle.messages import AskBooks, Report, Request
-from tests.simulation.plan import CLOSING, Fault
+from tests.simulation.plan import Fault
 
 MS = 1000
 SOURCE = "oracle"
@@ -57,7 +57,6 @@ class Desk:
         self.down = True
         self.now = 0
         self.healthy = False
-        self.closing = False
         self.uncertain = True
         self.lost: dict[str | None, int] = {}
         """When the last report of an order was lost; the next complete books that were asked for later tell of it."""
@@ -79,6 +78,7 @@ class Desk:
         self.effects: list[tuple[int, Request]] = []
         self.received: Counter[str] = Counter()
         self.on_strike: Callable[[str], None] = lambda _kind: None
+        self.names_of: Callable[[Sequence[str]], Iterable[str]] = lambda names: names
 
     # The interface of a broker in virtual time
 
@@ -353,7 +353,7 @@ class Desk:
 
     def _strikes(self, *names: str) -> list[Fault]:
         found: list[Fault] = []
-        for name in (*names, *(CLOSING + name for name in names if self.closing)):
+        for name in self.names_of(names):
             self.counts[name] += 1
             if not self.healthy:
                 found += self._faults.get((name, self.counts[name]), ())

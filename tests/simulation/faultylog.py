@@ -1,14 +1,14 @@
 """A log that refuses, forgets to answer, or dies with its process, where the plan says so."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from eventlog.envelope import Head, StepRecord
 from eventlog.errors import DatabaseAway, DuplicateKey
 from eventlog.log import EventLog
 from tests.simulation.desk import Crash
-from tests.simulation.plan import CLOSING, Fault
+from tests.simulation.plan import Fault
 
 MS = 1000
 ROLES = ("ENTRY", "STOP", "EXIT")
@@ -35,9 +35,9 @@ class FaultyLog:
         self._again = 0
         self.away_until = 0
         self.healthy = False
-        self.closing = False
         self.struck: Counter[str] = Counter()
         self.on_strike: Callable[[str], None] = lambda _kind: None
+        self.names_of: Callable[[Sequence[str]], Iterable[str]] = lambda names: names
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the log's own."""
@@ -98,7 +98,7 @@ class FaultyLog:
             self._again -= 1
             names.append("append:again")
         found: list[Fault] = []
-        for name in (*names, *(CLOSING + name for name in names if self.closing)):
+        for name in self.names_of(names):
             self.counts[name] += 1
             if not self.healthy:
                 found += self._faults.get((name, self.counts[name]), ())

@@ -5,6 +5,7 @@ logical occasions (the n-th request, report or append of a kind) wherever that i
 does not move the others.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -20,8 +21,9 @@ CLOSING = "closing:"
 class Fault(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One thing that goes wrong. `on` is the occasion and `nth` its number; on "time": day and ms after the open.
 
-    `ms` is how long or how late, `quantity` how much or how often, `symbol` where; one that is for the `closing` is
-    counted anew from the forced close on.
+    `ms` is how long or how late, `quantity` how much or how often, `symbol` where. One that is for the `closing` is
+    counted anew from the forced close on; one with an order `near` ("STOP/PARTIAL_FILLED") counts only while a live
+    order has this role and state, and on "time" waits for such a moment.
     """
 
     kind: str
@@ -33,11 +35,19 @@ class Fault(Struct, frozen=True, omit_defaults=True, kw_only=True):
     quantity: int = 0
     symbol: str = ""
     closing: bool = False
+    near: str = ""
 
     @property
     def occasion(self) -> str:
         """What is counted for it."""
-        return CLOSING + self.on if self.closing else self.on
+        return next(reversed(occasions((self.on,), (self.near,) if self.near else (), closing=self.closing)))
+
+
+def occasions(names: Iterable[str], near: Iterable[str], *, closing: bool) -> list[str]:
+    """Every name under which an occasion is counted; the last one is the narrowest."""
+    found = list(names)
+    found += [f"{order}:{name}" for order in near for name in tuple(names)]
+    return [*found, *(CLOSING + name for name in found)] if closing else found
 
 
 class Wish(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.simulation.catalogue import END, HEAL
 from tests.simulation.checks import IDS
+from tests.simulation.kinds import COUNTED, SPREAD, TIMED
 from tests.simulation.plan import Fault, Plan, Wish
-from tests.simulation.planner import COUNTED, SPREAD, TIMED
 from tests.simulation.world import World
 
 ELSEWHERE = {"I41"}

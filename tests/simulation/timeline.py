@@ -45,6 +45,8 @@ class Day:
         self.offset = number * 86_400_000
         self.weather = {name: Weather() for name in world.plan.symbols}
         self.busy_until = -BEFORE_OPEN_MS
+        self.waiting: list[Fault] = []
+        """What strikes as soon as an order is in the situation it is for."""
         self._n = 0
         self.moments: list[Moment] = []
         self._fill()
@@ -77,6 +79,26 @@ class Day:
         """The virtual clock's time (microseconds) of a time of the day."""
         return self.origin + at * MS
 
+    def pass_until(self, at: int) -> None:
+        """Let everything happen that is due; where a fault waits for an order, from one millisecond to the next due."""
+        world = self.world
+        # While the log is away what is due stays due.
+        while self.waiting and world.time is not None and not world.log.is_away:
+            due = world.time.next_due()
+            then = at if due is None else -((self.origin - max(due, world.passed + 1)) // MS)
+            if then >= at:
+                break
+            self._pass_until(then)
+        self._pass_until(at)
+
+    def _pass_until(self, at: int) -> None:
+        self.world.pass_until(self.wall(at))
+        near = self.world.checks.near() if self.waiting else ()
+        for fault in [one for one in self.waiting if one.near in near]:
+            self.waiting.remove(fault)
+            self.busy_until = at + SETTLING_MS
+            acts.fault(self, fault, at)
+
     def tick_gap(self, at: int) -> int:
         """How long until the next look at the market: often while anything of ours is open, else seldom."""
         if at < self.busy_until or self.is_watching():
@@ -105,7 +127,7 @@ def play_day(world: "World", number: int) -> None:
         if moment is not None and moment.at <= next_tick:
             heappop(day.moments)
             at = max(at, moment.at)
-            world.pass_until(day.wall(at))
+            day.pass_until(at)
             happen(day, moment, at)
             # News makes the market lively from this moment on.
             if moment.what in ("wish", "fault", "heal"):
@@ -113,7 +135,7 @@ def play_day(world: "World", number: int) -> None:
                 next_tick = min(next_tick, at + 1)
         else:
             at = next_tick
-            world.pass_until(day.wall(at))
+            day.pass_until(at)
             if at >= 0:
                 acts.tick(day, at)
             next_tick = at + day.tick_gap(at)
@@ -127,7 +149,7 @@ def happen(day: Day, moment: Moment, at: int) -> None:
         case "open":
             acts.open_session(day)
         case "closing":
-            day.world.set_closing(closing=True)
+            day.world.is_closing = True
         case "close":
             acts.close_session(day)
         case "bar":
@@ -140,6 +162,9 @@ def happen(day: Day, moment: Moment, at: int) -> None:
             acts.wish(day, moment.detail, at)
         case "fault":
             assert isinstance(moment.detail, Fault)
-            acts.fault(day, moment.detail, at)
+            if moment.detail.near:
+                day.waiting.append(moment.detail)
+            else:
+                acts.fault(day, moment.detail, at)
         case "undo":
             acts.undo(day, moment.detail, at)

@@ -5,7 +5,7 @@ virtual time are the real ones.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
@@ -30,7 +30,7 @@ from tests.simulation.market import Path, Told
 from tests.simulation.oracle.behaviour import personality
 from tests.simulation.oracle.broker import Oracle
 from tests.simulation.oracle.floor import Quirk
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Plan, occasions
 
 ACCOUNT = "sim/sim/seed"
 TICK = Decimal("0.01")
@@ -101,6 +101,9 @@ class World:
         self.time: VirtualTime | None = None
         self.dead_until = 0
         self.healed = False
+        self.is_closing = False
+        """From the forced close on some faults are counted anew, until the next day."""
+        self.is_aimed = any(fault.near for fault in plan.faults)
         self.struck: Counter[str] = Counter()
         self.requests = 0
         self.restarts = 0
@@ -110,6 +113,7 @@ class World:
         self.passed = 0
         """Up to when things have happened; after a sleep the clock is ahead of it for a while."""
         self.checks = Checks(self)
+        self.desk.names_of = self.log.names_of = self.oracle.floor.names_of = self.names_of
         self.desk.on_strike = self.log.on_strike = self.oracle.floor.on_strike = self.checks.hit
 
     def run(self) -> Result:
@@ -268,9 +272,9 @@ class World:
         self.time.pass_until(at)
         self.time.flush()
 
-    def set_closing(self, *, closing: bool) -> None:
-        """From the forced close on some faults are counted anew, until the next day."""
-        self.desk.closing = self.log.closing = self.oracle.floor.closing = closing
+    def names_of(self, names: Sequence[str]) -> list[str]:
+        """All names under which an occasion counts at this moment."""
+        return occasions(names, self.checks.near() if self.is_aimed else (), closing=self.is_closing)
 
     def heal(self) -> None:
         """Faults stop."""

@@ -179,13 +179,18 @@ class Checks:
     def hit(self, kind: str) -> None:
         """A fault struck now: note in which situation."""
         phase = _phase(self.world)
+        for order in self.near() or ["NONE/NONE"]:
+            role, status = order.split("/")
+            self.cells[kind, role, status, phase] += 1
+
+    def near(self) -> list[str]:
+        """Role and state of every live order at this moment, each once."""
         found = {
-            (order.role.value if order.role else "EXTERNAL", order.status.value)
+            f"{order.role.value if order.role else 'EXTERNAL'}/{order.status.value}"
             for pipeline in self.scene.pipelines.values()
             for order in _live(pipeline)
         }
-        for role, status in sorted(found) or [("NONE", "NONE")]:
-            self.cells[kind, role, status, phase] += 1
+        return sorted(found)
 
 
 def _live(pipeline):  # type: ignore[no-untyped-def]

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import blake2b
@@ -32,7 +32,8 @@ class Floor:
     behaviour: Behaviour
     seed: int
     quirks: dict[tuple[str, int], list[Quirk]] = field(default_factory=dict)
-    closing: bool = False
+    names_of: Callable[[Sequence[str]], Iterable[str]] = lambda names: names
+    """All names under which an occasion is counted."""
     orders: Orders = field(default_factory=Orders)
     ledger: Ledger = field(default_factory=Ledger)
     venues: dict[str, Venue] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Floor:
     def strikes(self, *on: str) -> list[Quirk]:
         """Count an occasion under all its names, and the quirks that are planned for it."""
         found: list[Quirk] = []
-        for name in (*on, *(f"closing:{name}" for name in on if self.closing)):
+        for name in self.names_of(on):
             self.counts[name] += 1
             found += self.quirks.get((name, self.counts[name]), ())
         return found
