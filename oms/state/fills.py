@@ -338,7 +338,10 @@ def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
         # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
         if is_later and not stretches.compared(order, before, after)[0]:
             text = f"execution {event.execution} is not another id of one on record: the broker counts both"
-            return _taken_back(order, event, text, now, seq)
+            left = order.leaves
+            order, found = _taken_back(order, event, text, now, seq)
+            # What is open was told with the count that explains it, and is no more than that.
+            return replace(order, leaves=leaves_of(order.status, order.quantity, order.filled, left)), found
     return order, ()
 
 

@@ -1,10 +1,13 @@
 """What is odd about an order after a report: each has one maker, and the step tells of it."""
 
 from decimal import Decimal
+from typing import Final
 
 from oms.events.broker import CancelCause
 from oms.state.order import Anomaly, Execution, Order, Verdict
 from oms.values import ZERO, Role
+
+_BELOW: Final = "count_below_fills"
 
 
 def anomaly(
@@ -32,7 +35,15 @@ def gap(before: Order, after: Order) -> tuple[Anomaly, ...]:
 def below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
     """The broker counts less than we have booked."""
     text = f"the broker counts {cumulative}, we have booked {order.filled}"
-    return anomaly(order, "count_below_fills", text, order.filled - cumulative, wants_query=wants_query)
+    return anomaly(order, _BELOW, text, order.filled - cumulative, wants_query=wants_query)
+
+
+def with_below(order: Order, count: Decimal, found: tuple[Anomaly, ...]) -> tuple[Anomaly, ...]:
+    """What was found in the newest answer, and that more is booked than it counts: of an order that had ended nothing
+    else tells of it."""
+    if count >= order.filled or any(one.code == _BELOW for one in found):
+        return found
+    return (*found, below(order, count, wants_query=False))
 
 
 def lowered(order: Order, count: Decimal) -> tuple[Anomaly, ...]:

@@ -23,7 +23,7 @@ from oms.events.broker import (
 )
 from oms.state import requests, stretches
 from oms.state.fills import Result, counted, explained, reinstated
-from oms.state.oddities import anomaly, below, lowered, unasked
+from oms.state.oddities import anomaly, below, lowered, unasked, with_below
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
@@ -263,7 +263,7 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
     if is_newest or (stood > ZERO and count == order.filled + stood):
         order, more = explained(order, count, now, seq)
         found = (*found, *more)
-    return order, (*less, *found)
+    return order, (*less, *(with_below(order, count, found) if is_newest else found))
 
 
 def _status_taken(order: Order, event: OrderStatusReported, now: Micros, seq: int) -> Result:

@@ -7,7 +7,7 @@ import pytest
 
 from oms.events.base import Event
 from oms.events.broker import RejectCode, ReportedStatus
-from oms.state.order import FILLED, PARTIAL_FILLED, SUBMITTED
+from oms.state.order import CANCELED, FILLED, PARTIAL_FILLED, SUBMITTED
 from tests.unit.state.order_story import (
     D,
     Story,
@@ -219,3 +219,19 @@ def test_a_repeat_that_was_busted_itself_is_no_missing_fill() -> None:
 def test_two_ids_of_a_fill_that_overtook_a_bust_are_booked_once() -> None:
     story = given(accepted(), filled("a", 4, 4, 6), filled("b", 2, 2, 8), filled("b2", 2, 2, 8))
     story.when(busted("a", 0, 10)).then(PARTIAL_FILLED, 2)
+
+
+def test_what_is_open_is_no_more_than_what_the_explaining_answer_says() -> None:
+    """The fill it booked told what was open before another bust, which opened nothing: 5 would have been worked."""
+    story = given(accepted(), filled("b", 5, 5, 0), filled("a", 5, 5, 5), busted("a", 0, 5))
+    story.when(reported(PART, 5, 0, asked=6))
+    story.then(PARTIAL_FILLED, 5, leaves=0, judged=[("a", None, True)])
+
+
+@pytest.mark.parametrize(("asked", "alerts"), [(5, []), (6, ["count_below_fills"])])
+def test_an_ended_order_that_is_booked_beyond_the_newest_answer_is_told_of(
+    asked: int, alerts: list[str]
+) -> None:
+    """The bust of the first was lost; the count was right already, and nothing said that more was booked."""
+    story = given(accepted(), canceled(0), filled("a", 3, 3, 0), filled("b", 5, 5, 0)).then(CANCELED, 8)
+    story.when(reported(ReportedStatus.CANCELED, 5, 0, asked=asked)).then(CANCELED, 8, total=5, alerts=alerts)
