@@ -324,8 +324,9 @@ def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     """Book the newest fill taken for another's second id that is just what the broker counts beyond those on record.
 
     Only what may have overtaken a bust or a correction: of the execution it was taken for, or any, where it begins at
-    or beyond all counts that came with them. To be asked once the broker has said so twice, or in answer to what was
-    asked after all that is on record: a single count may be older than that (BB-052).
+    or beyond all counts that came with them. To be asked once the broker has said so twice unasked, or in answer to
+    what was asked after all that is on record: a single count may be older than that (BB-052), and so may all answers
+    to what was asked before.
     """
     for event in reversed(order.repeats):
         taken_for = order.execution(event.execution)

@@ -50,17 +50,23 @@ def _on_order(change: _Change, *, by_trade: bool = False) -> Fold:
         if known is None:
             pipeline = put_order(pipeline, None, order, now)
         pipeline = put_order(pipeline, order, changed, now)
-        return (_told(pipeline, changed, event) if pipeline.questions else pipeline), anomalies
+        return (_told(pipeline, order, changed, event) if pipeline.questions else pipeline), anomalies
 
     return apply
 
 
-def _told(pipeline: Pipeline, order: Order, event: Event) -> Pipeline:
+def _told(pipeline: Pipeline, before: Order, order: Order, event: Event) -> Pipeline:
     """Forget a question once the broker has said how the order stands; a pending status leaves it open, and so does
-    an answer that counts less than was told meanwhile: which of the two is newer only the next one says."""
+    an answer that counts less than was told meanwhile, or more than is booked where that may be a fill taken for
+    another's second id and the answer is not the newest: what is true only the next one says."""
     if isinstance(event, broker.OrderStatusReported):
         is_behind = (
-            event.asked_at_seq is not None and event.cumulative is not None and event.cumulative < order.total
+            event.asked_at_seq is not None
+            and event.cumulative is not None
+            and (
+                event.cumulative < order.total
+                or (bool(order.repeats) and order.missing > ZERO and event.asked_at_seq < before.counted_seq)
+            )
         )
         is_answer = event.status not in reports.INTERMEDIATE and not is_behind
     elif isinstance(event, broker.OrderUnknown):
@@ -169,7 +175,7 @@ def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: 
     if order is None:
         return pipeline, (Anomaly(code="unknown_order", text=event.client_order_id),)
     changed, anomalies = reports.unknown_to_broker(order, event, now)
-    return _told(put_order(pipeline, order, changed, now), changed, event), anomalies
+    return _told(put_order(pipeline, order, changed, now), order, changed, event), anomalies
 
 
 def _command_failed(pipeline: Pipeline, event: broker.CommandFailed, now: Micros, _seq: int) -> Folded:

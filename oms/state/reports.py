@@ -260,7 +260,7 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
     if less:
         order = replace(order, total=count)
     order, found = _status_taken(order, event, now, seq)
-    if is_newest or (stood > ZERO and count == order.filled + stood):
+    if is_newest or (event.asked_at_seq is None and stood > ZERO and count == order.filled + stood):
         order, more = explained(order, count, now, seq)
         found = (*found, *more)
     return order, (*less, *(with_below(order, count, found) if is_newest else found))

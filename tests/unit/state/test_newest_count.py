@@ -235,3 +235,22 @@ def test_an_ended_order_that_is_booked_beyond_the_newest_answer_is_told_of(
     """The bust of the first was lost; the count was right already, and nothing said that more was booked."""
     story = given(accepted(), canceled(0), filled("a", 3, 3, 0), filled("b", 5, 5, 0)).then(CANCELED, 8)
     story.when(reported(ReportedStatus.CANCELED, 5, 0, asked=asked)).then(CANCELED, 8, total=5, alerts=alerts)
+
+
+@pytest.mark.parametrize("again", [5, 6])
+def test_an_answer_from_before_a_bust_that_comes_twice_books_nothing(again: int) -> None:
+    """One fill under two ids, taken back; what was asked before that was answered before it."""
+    story = given(accepted(), filled("a", 5, 5, 5), filled("a2", 5, 5, 5), query(), busted("a", 0, 10))
+    story.when(reported(PART, 5, 5, asked=5)).then(SUBMITTED, 0, queried=["gap_detected"])
+    story.when(reported(PART, 5, 5, asked=again)).then(SUBMITTED, 0, judged=[])
+    assert "X" in story.pipeline.questions
+    story.when(reported(ReportedStatus.NEW, 0, 10, asked=9)).then(SUBMITTED, 0, total=0)
+    assert not story.pipeline.questions
+
+
+def test_the_newest_answer_ends_the_question_also_where_it_opens_the_gap() -> None:
+    story = given(
+        accepted(), filled("a", 5, 5, 5), filled("a2", 5, 5, 5), query(), reported(PART, 8, 2, asked=6)
+    )
+    story.then(PARTIAL_FILLED, 5, total=8)
+    assert not story.pipeline.questions
