@@ -146,7 +146,10 @@ def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
     """Take an execution back: it stays on record with quantity zero."""
     known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
-        return order, ()
+        # One that was taken for another's second id is no missing fill either: its own id is taken back.
+        left = tuple(one for one in order.repeats if one.execution != event.execution)
+        is_news = len(left) < len(order.repeats)
+        return (replace(order, repeats=left, counted_seq=seq) if is_news else order), ()
     price = known.price if known is not None else ZERO
     return _restate(order, event, known, (ZERO, price), now, seq)
 
@@ -305,6 +308,8 @@ def _not_covered(
         is_later = before is not None and count is not None and before >= count
         taken_for = order.execution(event.execution)
         is_named = taken_for is not None
+        if event.execution == restated.execution:
+            continue  # What was reported under this id is restated, and not missing.
         if taken_for is not None and not taken_for.goes_by(restated.execution):
             order = replace(order, repeats=(*order.repeats, event))
         elif is_later and not is_named and stretches.is_covered(order, before, after):

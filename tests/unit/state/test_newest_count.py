@@ -223,7 +223,7 @@ def test_two_ids_of_a_fill_that_overtook_a_bust_are_booked_once() -> None:
 
 def test_what_is_open_is_no_more_than_what_the_explaining_answer_says() -> None:
     """The fill it booked told what was open before another bust, which opened nothing: 5 would have been worked."""
-    story = given(accepted(), filled("b", 5, 5, 0), filled("a", 5, 5, 5), busted("a", 0, 5))
+    story = given(accepted(), filled("b", 5, 5, 5), filled("a", 5, 5, 5), busted("b", 0, 5))
     story.when(reported(PART, 5, 0, asked=6))
     story.then(PARTIAL_FILLED, 5, leaves=0, judged=[("a", None, True)])
 
@@ -254,3 +254,17 @@ def test_the_newest_answer_ends_the_question_also_where_it_opens_the_gap() -> No
     )
     story.then(PARTIAL_FILLED, 5, total=8)
     assert not story.pipeline.questions
+
+
+def test_a_fill_whose_own_id_is_taken_back_too_is_not_missing() -> None:
+    """It overtook the bust of an equal one; its own bust has the revision that is known, and was passed over."""
+    fills = (filled("a", 2, 2, 8), filled("b", 2, 2, 8))
+    story = given(accepted(), *fills, busted("a", 0, 10), canceled(2), busted("b", 0, 0))
+    story.when(reported(ReportedStatus.CANCELED, 2, 0, asked=7)).then(CANCELED, 0, judged=[])
+    story.when(reported(ReportedStatus.CANCELED, 0, 0, asked=8)).then(CANCELED, 0, total=0)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_what_is_taken_back_under_a_second_id_is_not_missing(copies: int) -> None:
+    story = given(accepted(), filled("a", 2, 2, 8), filled("b", 2, 2, 8), *[busted("b", 0, 10)] * copies)
+    story.when(reported(PART, 2, 8, asked=9)).then(SUBMITTED, 0, total=2, alerts=["gap_detected"])
