@@ -25,6 +25,9 @@ COLUMNS = (
 EPOCH_ORDINAL = date(2000, 1, 1).toordinal()
 EPOCH_US = 946_684_800_000_000
 
+# Names and order ids come again and again.
+_REMEMBERED = ("kind", "type", "pipeline", "client_order_id", "broker_order_id", "reason", "source")
+
 NULL = b"\xff\xff\xff\xff"
 _length = Struct(">i").pack
 _int8 = Struct(">iq").pack
@@ -98,25 +101,39 @@ def day_piece(day: date) -> bytes:
 
 def row_pieces(row: Envelope) -> tuple[bytes, ...]:
     """The fields of COLUMNS. Raises struct.error or ValueError for what no column can hold."""
-    # The busiest function of the log: it looks names up itself and calls only for what is new.
-    known = _texts.get
-    body, event_time, received_at = row.body.encode(), row.event_time, row.received_at
-    return (
-        _int8(8, row.seq),
-        _days.get(row.trading_day) or day_piece(row.trading_day),
-        _int8(8, row.cause_seq),
-        known(row.kind) or text_piece(row.kind),
-        known(row.type) or text_piece(row.type),
-        _int2(2, row.version),
-        known(row.pipeline) or text_piece(row.pipeline),
-        NULL if row.trade_no is None else _int4(4, row.trade_no),
-        known(row.client_order_id) or text_piece(row.client_order_id),
-        known(row.broker_order_id) or text_piece(row.broker_order_id),
-        known(row.reason) or text_piece(row.reason),
-        NULL if event_time is None else _int8(8, event_time - EPOCH_US),
-        NULL if received_at is None else _int8(8, received_at - EPOCH_US),
-        _int8(8, row.logical_time - EPOCH_US),
-        known(row.source) or text_piece(row.source),
-        NULL if row.dedupe_key is None else fresh_text_piece(row.dedupe_key),
-        _length(len(body)) + body,
-    )
+    # The busiest function of the log: it takes for granted that all its texts are known, and asks again if not.
+    known, days = _texts, _days
+    body, trade_no, key = row.body.encode(), row.trade_no, row.dedupe_key
+    event_time, received_at = row.event_time, row.received_at
+    while True:
+        try:
+            return (
+                _int8(8, row.seq),
+                days[row.trading_day],
+                _int8(8, row.cause_seq),
+                known[row.kind],
+                known[row.type],
+                _int2(2, row.version),
+                known[row.pipeline],
+                NULL if trade_no is None else _int4(4, trade_no),
+                known[row.client_order_id],
+                known[row.broker_order_id],
+                known[row.reason],
+                NULL if event_time is None else _int8(8, event_time - EPOCH_US),
+                NULL if received_at is None else _int8(8, received_at - EPOCH_US),
+                _int8(8, row.logical_time - EPOCH_US),
+                known[row.source],
+                NULL if key is None else fresh_text_piece(key),
+                _length(len(body)) + body,
+            )
+        except KeyError:
+            _remember(row)
+
+
+def _remember(row: Envelope) -> None:
+    """Make a row's day and the texts that come again known, all at once: none may go for another's sake."""
+    if len(_texts) > _TEXTS_LIMIT - len(_REMEMBERED):
+        _texts.clear()
+    for name in _REMEMBERED:
+        text_piece(getattr(row, name))
+    day_piece(row.trading_day)
