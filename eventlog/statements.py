@@ -5,7 +5,6 @@ The fields that the chain hashed are the wire format already, so they are sent a
 single step, which is fastest there, or joined to one array per column for a batch.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from struct import pack
 
@@ -42,6 +41,8 @@ HEAD = """WITH head AS (
     WHERE shard = $1::int2 AND account = $2::text AND seq = $3::int8 AND chain = $4::bytea AND epoch = $5::int8
     RETURNING shard, account)"""
 HEAD_PARAMETERS = 9
+# What stands before each link in an array of them: its length.
+_LINK = bytes_piece(bytes(32))[:4]
 
 
 class Shape(Struct, frozen=True):
@@ -118,7 +119,7 @@ def append_parameters(batch: Batch, shape: Shape) -> list[bytes | None]:
             parameters.append(link)
     else:
         parameters += _joined(COLUMNS, batch.pieces)
-        parameters.append(_array("chain", list(map(bytes_piece, batch.links))))
+        parameters.append(_array("chain", len(batch.links), _LINK + _LINK.join(batch.links)))
     if shape.inbox:
         parameters += _flat(inbox) if shape.plain else _joined(INBOX, inbox)
     if shape.commands:
@@ -176,9 +177,10 @@ def _flat(rows: list[Pieces]) -> list[bytes | None]:
 
 
 def _joined(columns: tuple[str, ...], rows: list[Pieces]) -> list[bytes | None]:
-    return [_array(name, column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)]
+    joined = map(b"".join, zip(*rows, strict=True))
+    return [_array(name, len(rows), pieces) for name, pieces in zip(columns, joined, strict=True)]
 
 
-def _array(column: str, pieces: Sequence[bytes]) -> bytes:
+def _array(column: str, length: int, pieces: bytes) -> bytes:
     # One dimension, NULLs allowed, the element type, the length, counted from 1; then the elements.
-    return pack(">iiiii", 1, 1, OIDS[_type(column)], len(pieces), 1) + b"".join(pieces)
+    return pack(">iiiii", 1, 1, OIDS[_type(column)], length, 1) + pieces
