@@ -78,44 +78,46 @@ def require_account(account: str) -> None:
 
 
 def _require_numbered(step: StepRecord, expected: int) -> None:
-    for number, row in enumerate(step.events):
-        kind = "D" if number else "I"
-        if row.seq != expected + number or row.cause_seq != expected or row.kind != kind:
+    seq, kind = expected, "I"
+    for row in step.events:
+        if row.seq != seq or row.cause_seq != expected or row.kind != kind:
             raise ValueError(
-                f"row {row.seq} (cause {row.cause_seq}, kind {row.kind}) must be row {expected + number} "
+                f"row {row.seq} (cause {row.cause_seq}, kind {row.kind}) must be row {seq} "
                 f"(cause {expected}, kind {kind}): a step is one input and then its decisions, without a gap"
             )
-    if not step.events:
+        seq, kind = seq + 1, "D"
+    if seq == expected:
         raise ValueError(f"step {expected} has no input")
-    decisions = range(expected + 1, expected + len(step.events))
     for command in step.outbox:
-        if command.seq not in decisions:
+        if not expected < command.seq < seq:
             raise ValueError(f"step {expected} sends a command that none of its decisions made")
 
 
 def _require_storable(step: StepRecord) -> None:
+    is_own = step.is_own
     for row in step.events:
-        if not step.is_own or NUL in row.body:
+        if not is_own or NUL in row.body:
             require_canonical(row.body)
-    for command in step.outbox:
-        if not step.is_own or NUL in command.body:
-            require_canonical(command.body)
-    for row in step.events:
         _require_time(row.logical_time)
         if row.event_time is not None:
             _require_time(row.event_time)
         if row.received_at is not None:
             _require_time(row.received_at)
-    first = step.events[0].body
-    if step.raw is None and RAW_HASH not in first:
-        return
-    named = decoded(first).get("raw_sha256")
+    for command in step.outbox:
+        if not is_own or NUL in command.body:
+            require_canonical(command.body)
+    if step.raw is not None or RAW_HASH in step.events[0].body:
+        _require_evidence(step)
+
+
+def _require_evidence(step: StepRecord) -> None:
+    first = step.events[0]
+    named = decoded(first.body).get("raw_sha256")
     given = None if step.raw is None else sha256(step.raw).hexdigest()
     if named != given:
-        seq = step.events[0].seq
         raise Unstorable(
-            f"step {seq}: its body names raw_sha256 {named}, its raw frame has {given}; evidence needs both",
-            seq=seq,
+            f"step {first.seq}: its body names raw_sha256 {named}, its raw frame has {given}; evidence needs both",
+            seq=first.seq,
         )
 
 
@@ -157,7 +159,7 @@ def _add_beside(batch: Batch, step: StepRecord, seq: int) -> None:
 
 def _inbox_pieces(key: InboxKey, seq: int) -> Pieces:
     source, name = text_piece(key.source), fresh_text_piece(key.dedupe_key)
-    if max(len(source), len(name)) > KEY_LIMIT_BYTES + 4:
+    if len(source) > KEY_LIMIT_BYTES + 4 or len(name) > KEY_LIMIT_BYTES + 4:
         raise OverflowError(f"an inbox key is longer than {KEY_LIMIT_BYTES} bytes")
     return source, name, seq_piece(seq), bytes_piece(key.body_hash)
 
