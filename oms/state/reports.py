@@ -374,14 +374,14 @@ def unknown_to_broker(order: Order, event: OrderUnknown, now: Micros) -> Result:
         if event.asked_at_seq < request.seq:
             return order, ()
         changed = replace(order, pending=requests.without(order, request))
-        if changed.pending or not changed.is_live:
+        # Nor does it answer what else was asked about the order: what it still works, or which fills it counts.
+        if changed.pending or (changed.status not in LIVE_STATES and changed.missing <= ZERO):
             return changed, ()
         text = f"the broker knows nothing of the {request.kind.value.lower()}"
         return changed, (anomaly(order, "request_lost", text, wants_query=True),)
     # The id of a request that was answered meanwhile, or of terms that are history, says nothing of the order.
-    if event.client_order_id != order.wire_id or event.asked_at_seq < order.placed_seq:
-        return order, ()
-    if order.status not in LIVE_STATES:
+    is_history = event.client_order_id != order.wire_id or event.asked_at_seq < order.placed_seq
+    if is_history or order.status not in LIVE_STATES:
         return order, ()
     if order.pending_of(PendingKind.SUBMIT) is not None and order.filled == ZERO:
         return never_arrived(order, event.text or "never arrived at the broker", now)
