@@ -1,6 +1,8 @@
 """What a failure of PostgreSQL means for the caller: SQLSTATE in, one of our errors out."""
 
 import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
 
 from eventlog.errors import DatabaseAway, DuplicateKey, LogCorrupt, LogError, MissingPartition, Unstorable
 
@@ -52,3 +54,12 @@ def translated(error: psycopg.Error, account: str) -> LogError:
             "connect as oms_writer, or as oms_archiver to make room for a month"
         )
     return LogError(f"account {account}: the database failed ({state}): {detail}")
+
+
+def failure_of(wire: pq.abc.PGconn, result: pq.abc.PGresult) -> psycopg.Error:
+    """The error that a result tells of."""
+    error = error_from_result(result, encoding="utf-8")
+    # A line that broke has no SQLSTATE, and then psycopg cannot name the kind of error.
+    if wire.status != pq.ConnStatus.OK and error.sqlstate is None:
+        return psycopg.OperationalError(str(error))
+    return error

@@ -10,18 +10,18 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import pq
-from psycopg.errors import error_from_result
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 
 from eventlog import failpoints, lease, privileges, queries, reading, waiting
-from eventlog.batch import Batch, prepare, require_account
+from eventlog.batch import Batch, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import Archived, DatabaseAway, Fenced, UnknownAccount
-from eventlog.failures import FORGOTTEN, PREPARED_ALREADY, TRANSIENT, is_away, translated
+from eventlog.failures import FORGOTTEN, PREPARED_ALREADY, TRANSIENT, failure_of, is_away, translated
 from eventlog.log import StoredRow
+from eventlog.parts import Parts
 from eventlog.reading import Earlier, Stored
 from eventlog.schema import check_revision, ensure_partitions
-from eventlog.statements import Shape, append_parameters, append_sql, shape_of
+from eventlog.statements import Shape, append_parameters, append_sql, shape_in_arrays, shape_of
 
 PATIENCE_S = 10.0
 RECONNECT_PAUSE_S = 0.05
@@ -187,35 +187,35 @@ class PostgresLog:
     # Append
 
     def append(self, head: Head, steps: Sequence[StepRecord]) -> Head:
-        """Store all steps or none, in one statement, and return the new head."""
+        """Store all steps or none, in one transaction, and return the new head."""
         if not steps:
             return head
-        batch = prepare(head, steps)
+        parts = Parts(head, steps)
         with self._lock:
-            return self._append(batch)
+            return self._append(parts)
 
-    def _append(self, batch: Batch) -> Head:
+    def _append(self, parts: Parts) -> Head:
         deadline = time.monotonic() + self.patience_s
         failures = 0
         while True:
             try:
                 failpoints.reach("append.ready")
-                if self._store(batch):
+                if self._store(next(iter(parts))) if len(parts.steps) == 1 else self._store_in_parts(parts):
                     failpoints.reach("append.stored")
-                    return batch.after
-                return self._after_no_match(batch)
+                    return parts.after
+                return self._after_no_match(parts)
             except psycopg.Error as error:
                 failures += 1
                 if is_away(error):
                     if time.monotonic() > deadline:
-                        raise translated(error, batch.before.account) from error
-                    if self._was_committed(batch, deadline):
-                        return batch.after
+                        raise translated(error, parts.before.account) from error
+                    if self._was_committed(parts, deadline):
+                        return parts.after
                     time.sleep(RECONNECT_PAUSE_S)  # A full disk, say, answers at once, again and again.
                 elif error.sqlstate == FORGOTTEN and failures < TRANSIENT_ATTEMPTS:
                     self._prepared = {}
                 elif error.sqlstate not in TRANSIENT or failures >= TRANSIENT_ATTEMPTS:
-                    raise translated(error, batch.before.account) from error
+                    raise translated(error, parts.before.account) from error
 
     def _store(self, batch: Batch) -> bool:
         """Run the append statement; False if the head did not match."""
@@ -231,8 +231,23 @@ class PostgresLog:
         values = cast("list[bytes]", parameters)
         result = waiting.exec_prepared(wire, name, values, self._answer_s)
         if result.status != pq.ExecStatus.TUPLES_OK:
-            raise _failure(wire, result)
+            raise failure_of(wire, result)
         return result.ntuples == 1
+
+    def _store_in_parts(self, parts: Parts) -> bool:
+        """Run a statement for each part, in one transaction; False if the head did not match."""
+        wire = self._usable().pgconn
+        shapes = [shape_in_arrays(steps) for steps in parts.steps]
+        names = [self._prepare(wire, shape) for shape in shapes]
+        statements = (
+            (name, cast("list[bytes]", append_parameters(batch, shape)))
+            for name, shape, batch in zip(names, shapes, parts, strict=True)
+        )
+        results = waiting.exec_pipelined(wire, statements, self._answer_s)
+        for result in results:
+            if result.status != pq.ExecStatus.TUPLES_OK:
+                raise failure_of(wire, result)
+        return all(result.ntuples == 1 for result in results)
 
     def _prepare(self, wire: pq.abc.PGconn, shape: Shape) -> bytes:
         name = self._prepared.get(shape)
@@ -242,7 +257,7 @@ class PostgresLog:
             name = b"append_" + sha256(text).hexdigest()[:32].encode()
             result = wire.prepare(name, text)
             if result.status != pq.ExecStatus.COMMAND_OK:
-                failure = _failure(wire, result)
+                failure = failure_of(wire, result)
                 if failure.sqlstate != PREPARED_ALREADY:
                     raise failure
             self._prepared[shape] = name
@@ -255,29 +270,29 @@ class PostgresLog:
         )
         return row
 
-    def _after_no_match(self, batch: Batch) -> Head:
-        """The head did not match: an earlier attempt stored this very batch, or we are fenced."""
-        found = self._locked_head(batch.before.account)
-        if found == _mark(batch.after):
-            return batch.after
-        raise _fenced(batch, found)
+    def _after_no_match(self, parts: Parts) -> Head:
+        """The head did not match: an earlier attempt stored just this, or we are fenced."""
+        found = self._locked_head(parts.before.account)
+        if found == _mark(parts.after):
+            return parts.after
+        raise _fenced(parts.before, found)
 
-    def _was_committed(self, batch: Batch, deadline: float) -> bool:
+    def _was_committed(self, parts: Parts, deadline: float) -> bool:
         """After a lost connection: stored (True), not stored (False), or overtaken (Fenced)."""
         self._connection.close()
         found: tuple[int, bytes, int] | None = None
         while True:
             try:
-                found = self._locked_head(batch.before.account)
+                found = self._locked_head(parts.before.account)
                 break
             except DatabaseAway:
                 if time.monotonic() > deadline:
                     raise
-        if found == _mark(batch.after):
+        if found == _mark(parts.after):
             return True
-        if found == _mark(batch.before):
+        if found == _mark(parts.before):
             return False
-        raise _fenced(batch, found)
+        raise _fenced(parts.before, found)
 
     # Reading
 
@@ -365,20 +380,12 @@ class PostgresLog:
         return Snapshot(*row) if row else None
 
 
-def _failure(wire: pq.abc.PGconn, result: pq.abc.PGresult) -> psycopg.Error:
-    error = error_from_result(result, encoding="utf-8")
-    # A line that broke has no SQLSTATE, and then psycopg cannot name the kind of error.
-    if wire.status != pq.ConnStatus.OK and error.sqlstate is None:
-        return psycopg.OperationalError(str(error))
-    return error
-
-
 def _mark(head: Head) -> tuple[int, bytes, int]:
     return head.seq, head.chain, head.epoch
 
 
-def _fenced(batch: Batch, found: tuple[int, bytes, int] | None) -> Fenced | UnknownAccount:
-    account, before = batch.before.account, batch.before
+def _fenced(before: Head, found: tuple[int, bytes, int] | None) -> Fenced | UnknownAccount:
+    account = before.account
     if found is None:
         return UnknownAccount(f"there is no account {account} in this log; acquire it first")
     return Fenced(

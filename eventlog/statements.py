@@ -1,10 +1,11 @@
-"""The one statement of an append, and its parameters in PostgreSQL's binary format.
+"""The statement of an append, or of a part of it, and its parameters in PostgreSQL's binary format.
 
 Every INSERT selects from the row that the head update returned: a head that does not match stores nothing.
 The fields that the chain hashed are the wire format already, so they are sent as they are: one by one for a
 single step, which is fastest there, or joined to one array per column for a batch.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from struct import pack
 
@@ -18,7 +19,7 @@ from eventlog.chain import (
     fresh_text_piece,
     seq_piece,
 )
-from eventlog.envelope import shard_of
+from eventlog.envelope import StepRecord, shard_of
 
 TYPES = {
     "seq": "int8", "trading_day": "date", "cause_seq": "int8", "version": "int2", "trade_no": "int4",
@@ -74,6 +75,19 @@ def shape_of(batch: Batch) -> Shape:
     )
     is_small = shape.events <= PLAIN_EVENTS and shape.commands <= PLAIN_COMMANDS and len(batch.inbox) <= 1
     return shape if is_small else shape.in_arrays()
+
+
+def shape_in_arrays(steps: Sequence[StepRecord]) -> Shape:
+    """The statement for many steps, before they are prepared; a table it names may in the end get no row."""
+    return Shape(
+        events=0,
+        inbox=any(step.inbox is not None for step in steps),
+        commands=int(any(step.outbox for step in steps)),
+        done=any(step.outbox_done for step in steps),
+        raw=any(step.raw is not None for step in steps),
+        config=any(step.config is not None for step in steps),
+        plain=False,
+    )
 
 
 @cache
@@ -177,7 +191,7 @@ def _flat(rows: list[Pieces]) -> list[bytes | None]:
 
 
 def _joined(columns: tuple[str, ...], rows: list[Pieces]) -> list[bytes | None]:
-    joined = map(b"".join, zip(*rows, strict=True))
+    joined = map(b"".join, zip(*rows, strict=True)) if rows else [b""] * len(columns)
     return [_array(name, len(rows), pieces) for name, pieces in zip(columns, joined, strict=True)]
 
 

@@ -6,6 +6,7 @@ and says nothing. Whoever must go on without it says how long an answer may take
 
 import select
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -41,10 +42,9 @@ def exec_prepared(
     formats = [pq.Format.BINARY] * len(values)
     if answer_s is None:
         return wire.exec_prepared(name, values, formats, pq.Format.BINARY)
-    deadline = time.monotonic() + answer_s
+    deadline = _deadline(answer_s)
     wire.send_query_prepared(name, values, formats, pq.Format.BINARY)
-    while wire.flush():
-        _ready(wire, deadline, answer_s, writes=True)
+    _flush(wire, answer_s)
     result: pq.abc.PGresult | None = None
     while True:
         while wire.is_busy():
@@ -57,8 +57,58 @@ def exec_prepared(
         result = found
 
 
-def _ready(wire: pq.abc.PGconn, deadline: float, answer_s: float, *, writes: bool) -> None:
-    left = max(deadline - time.monotonic(), 0.0)
+def exec_pipelined(
+    wire: pq.abc.PGconn, statements: Iterable[tuple[bytes, list[bytes]]], answer_s: float | None
+) -> list[pq.abc.PGresult]:
+    """Run prepared statements in binary as one transaction, the server each as soon as it is there.
+
+    Returns their results; if one failed nothing is stored. Raises OperationalError without a SQLSTATE when there is no
+    answer. Where making a statement raises, the line is closed, and nothing of the others is stored.
+    """
+    wire.enter_pipeline_mode()
+    try:
+        for name, values in statements:
+            wire.send_query_prepared(name, values, [pq.Format.BINARY] * len(values), pq.Format.BINARY)
+            _flush(wire, answer_s)
+        wire.pipeline_sync()
+        _flush(wire, answer_s)
+        found = list(_results(wire, answer_s))
+        wire.exit_pipeline_mode()
+    except BaseException:
+        wire.finish()
+        raise
+    return found
+
+
+def _results(wire: pq.abc.PGconn, answer_s: float | None) -> Iterator[pq.abc.PGresult]:
+    """What the server says up to the end of the transaction."""
+    while True:
+        deadline = _deadline(answer_s)
+        while wire.is_busy():
+            _ready(wire, deadline, answer_s, writes=False)
+            wire.consume_input()
+        result = wire.get_result()
+        if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
+            return
+        if result is not None:
+            yield result
+        elif wire.status != pq.ConnStatus.OK:
+            raise psycopg.OperationalError(wire.error_message.decode(errors="replace"))
+
+
+def _deadline(answer_s: float | None) -> float | None:
+    return None if answer_s is None else time.monotonic() + answer_s
+
+
+def _flush(wire: pq.abc.PGconn, answer_s: float | None) -> None:
+    """Put everything on the line, as far as the server takes it in time."""
+    deadline = _deadline(answer_s)
+    while wire.flush():
+        _ready(wire, deadline, answer_s, writes=True)
+
+
+def _ready(wire: pq.abc.PGconn, deadline: float | None, answer_s: float | None, *, writes: bool) -> None:
+    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
     ends = [wire.socket]
     readable, writable, _ = select.select(ends, ends if writes else [], [], left)
     if readable or writable:
@@ -69,5 +119,5 @@ def _ready(wire: pq.abc.PGconn, deadline: float, answer_s: float, *, writes: boo
     raise _silent(answer_s)
 
 
-def _silent(answer_s: float) -> psycopg.OperationalError:
+def _silent(answer_s: float | None) -> psycopg.OperationalError:
     return psycopg.OperationalError(f"the server did not answer within {answer_s} s")

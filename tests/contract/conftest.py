@@ -1,7 +1,9 @@
 """The stores that have to keep the contract of the event log."""
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,13 @@ def opened(store: str | MemoryLog) -> Iterator[Open]:
     yield open_log
     for log in logs:
         log.close()
+
+
+@pytest.fixture
+def tmp_socket() -> Iterator[Path]:
+    """A folder whose name is short enough for a socket; pytest's own would be too long."""
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
 
 
 @pytest.fixture

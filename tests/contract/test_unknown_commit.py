@@ -1,6 +1,5 @@
 """A line that breaks between COMMIT and its answer: the log finds out what happened and stores once."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +16,11 @@ from tests.contract.steps import DAY, row, step, stream
 
 
 @pytest.fixture
-def proxy(conninfo: str) -> Iterator[Proxy]:
+def proxy(conninfo: str, tmp_socket: Path) -> Iterator[Proxy]:
     """A line to the database that can be cut."""
-    with tempfile.TemporaryDirectory() as place:  # pytest's own would be too long for a socket.
-        proxy = Proxy(conninfo, Path(place))
-        yield proxy
-        proxy.close()
+    proxy = Proxy(conninfo, tmp_socket)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
@@ -120,24 +118,25 @@ def test_takeover_during_the_cut_is_fenced(
     assert rows(direct, account) == ([1, 2, 3, 4] if stored else [1, 2])
 
 
-def test_lost_database_can_be_asked_again(conninfo: str, direct: PostgresLog, account: str) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        proxy = Proxy(conninfo, Path(place))
-        log = PostgresLog(proxy.conninfo, lease_ttl_s=0.0, patience_s=0.2)
-        head = warm(log, account)
-        proxy.close()
-        steps = [step(3, decisions=1, key="second")]
-        for _ in range(2):
-            with pytest.raises(DatabaseAway):
-                log.append(head, steps)
-            with pytest.raises(DatabaseAway):
-                log.heads()
-        Path(place, ".s.PGSQL.5432").unlink()
-        again = Proxy(conninfo, Path(place))
-        assert log.append(head, steps) == direct.head(account)
-        assert log.append(head, steps) == direct.head(account)
-        log.close()
-        again.close()
+def test_lost_database_can_be_asked_again(
+    conninfo: str, direct: PostgresLog, account: str, tmp_socket: Path
+) -> None:
+    proxy = Proxy(conninfo, tmp_socket)
+    log = PostgresLog(proxy.conninfo, lease_ttl_s=0.0, patience_s=0.2)
+    head = warm(log, account)
+    proxy.close()
+    steps = [step(3, decisions=1, key="second")]
+    for _ in range(2):
+        with pytest.raises(DatabaseAway):
+            log.append(head, steps)
+        with pytest.raises(DatabaseAway):
+            log.heads()
+    (tmp_socket / ".s.PGSQL.5432").unlink()
+    again = Proxy(conninfo, tmp_socket)
+    assert log.append(head, steps) == direct.head(account)
+    assert log.append(head, steps) == direct.head(account)
+    log.close()
+    again.close()
     assert rows(direct, account) == [1, 2, 3, 4]
 
 

@@ -24,7 +24,7 @@ CLOSING_SHARE = 0.2
 """How many plans go into the forced close with positions, and have faults then."""
 AIMED_SHARE = 0.15
 """How many of the others have faults that are all aimed at one situation of an order."""
-AIMS = 6
+AIMS = 8
 AT_A_TIME: tuple[Row, ...] = tuple((kind, (), *rest) for kind, *rest in TIMED if kind not in RARE)
 EVILS = {row[0] for row in EVIL}
 
@@ -204,14 +204,18 @@ def _at_the_close(seed: int, day: int, symbols: tuple[str, ...], close: int) -> 
 def _aimed(seed: int, phase: str, day: int, at: int) -> tuple[Fault, ...]:
     """Several kinds of faults in one situation of an order, from a time on; a jump of the price may bring it about."""
     chance = Random(f"aims|{seed}")
-    role, state, _ = chance.choice([one for one in SITUATIONS if one[2] == phase])
+    places = [one for one in SITUATIONS if one[2] == phase]
+    # A stop or a target in the middle of its execution is rarest.
+    places += 2 * [one for one in places if one[0] in ("STOP", "TARGET") and one[1] == "PARTIAL_FILLED"]
+    role, state, _ = chance.choice(places)
     near, closing = f"{role}/{state}", phase == "closing"
     found = []
-    if chance.random() < 0.5:
-        where = chance.choice([near, f"{role}/SUBMITTED"])
-        found.append(
-            Fault(kind="gap", day=day, at=at, quantity=chance.choice([-180, -60, 60, 180]), near=where)
+    if chance.random() < 0.6:
+        where, ticks = (
+            chance.choice([near, f"{role}/SUBMITTED"]),
+            chance.choice([-180, -125, -125, 125, 125, 180]),
         )
+        found.append(Fault(kind="gap", day=day, at=at, quantity=ticks, near=where))
     for kind, occasions, times, quantities in chance.sample([*COUNTED, *EVIL, *AT_A_TIME], AIMS):
         ms, quantity = chance.choice(times), chance.choice(quantities)
         if occasions:
