@@ -147,6 +147,11 @@ def order_id(log_id: str, account: str, epoch: int, seq: int, leg: int = 0) -> s
     The first tells a simulated environment (S), paper (P) or live (L) apart; the rest are 80 bits of SHA-256.
     """
     environment = account.split("/", 2)[1] if "/" in account else "sim"
-    digest = sha256(f"oid1|{log_id}|{account}|{epoch}|{seq}|{leg}".encode()).digest()
-    bits = int.from_bytes(digest[:10], "big")
-    return environment[:1].upper() + "".join(_PAIRS[bits >> shift & 1023] for shift in range(70, -10, -10))
+    bits = int(sha256(f"oid1|{log_id}|{account}|{epoch}|{seq}|{leg}".encode()).hexdigest()[:20], 16)
+    pairs = _PAIRS
+    # Spelt out: a loop over eight pairs would cost more than the hash.
+    return (
+        f"{environment[:1].upper()}{pairs[bits >> 70]}{pairs[bits >> 60 & 1023]}{pairs[bits >> 50 & 1023]}"
+        f"{pairs[bits >> 40 & 1023]}{pairs[bits >> 30 & 1023]}{pairs[bits >> 20 & 1023]}"
+        f"{pairs[bits >> 10 & 1023]}{pairs[bits & 1023]}"
+    )
