@@ -83,13 +83,13 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "absence of a request ends the order",
         REPORTS,
-        "    if event.client_order_id != order.wire_id or event.asked_at_seq < order.placed_seq:",
-        "    if event.asked_at_seq < order.placed_seq:",
+        "    is_history = event.client_order_id != order.wire_id or event.asked_at_seq < order.placed_seq",
+        "    is_history = event.asked_at_seq < order.placed_seq",
     ),
     wrong(
         "a request without a trace is forgotten",
         REPORTS,
-        "        if changed.pending or not changed.is_live:",
+        "        if changed.pending or (changed.status not in LIVE_STATES and changed.missing <= ZERO):",
         "        if True:",
     ),
     wrong(
