@@ -143,11 +143,12 @@ def bar_closed(market: Market, event: BarClosed, seq: int) -> Market:
 
 
 def _volumes(market: Market, bar: BarClosed) -> tuple[tuple[Micros, Decimal], ...]:
-    """With a bar that ends before the open; at the open they have served."""
+    """With a bar that ends before the open; at the open they have served. What lies in two bars counts once, or less."""
     if bar.volume is None or not market.is_before_open(bar.end_at - 1):
         return () if market.volumes and not market.is_before_open(bar.open_at) else market.volumes
-    kept = [one for one in market.volumes if one[0] >= bar.end_at - VOLUMES_KEPT]
-    return (*kept, (bar.open_at, bar.volume))
+    kept = tuple(one for one in market.volumes if one[0] >= bar.end_at - VOLUMES_KEPT)
+    overlaps = market.bar is not None and bar.open_at < market.bar.end_at
+    return kept if overlaps else (*kept, (bar.open_at, bar.volume))
 
 
 def session_opened(market: Market, event: SessionOpened, seq: int) -> Market:

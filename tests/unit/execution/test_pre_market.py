@@ -86,6 +86,14 @@ def test_after_the_open_the_standard_size_is_back() -> None:
     )
 
 
+@pytest.mark.req("OD-104")
+def test_what_was_traded_in_two_bars_counts_once() -> None:
+    story = Early("2000").given(traded("6000", AT, minutes=3))
+    assert volume(View(story.book.account, story.pipeline, AT)) == 2000
+    story.given(traded("6001", AT + MINUTE))
+    assert volume(View(story.book.account, story.pipeline, AT + MINUTE)) == 8001
+
+
 @pytest.mark.req("OD-103")
 @pytest.mark.parametrize(
     ("bid", "ask", "code"),
