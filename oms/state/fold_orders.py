@@ -50,33 +50,44 @@ def _on_order(change: _Change, *, by_trade: bool = False) -> Fold:
         if known is None:
             pipeline = put_order(pipeline, None, order, now)
         pipeline = put_order(pipeline, order, changed, now)
-        return (_told(pipeline, order, changed, event) if pipeline.questions else pipeline), anomalies
+        if pipeline.questions or changed.repeats:
+            pipeline = _told(pipeline, order, changed, event, now)
+        return pipeline, anomalies
 
     return apply
 
 
-def _told(pipeline: Pipeline, before: Order, order: Order, event: Event) -> Pipeline:
+def _told(pipeline: Pipeline, before: Order, order: Order, event: Event, now: Micros) -> Pipeline:
     """Forget a question once the broker has said how the order stands; a pending status leaves it open, and so does
     an answer that counts less than was told meanwhile, or more than is booked where that may be a fill taken for
-    another's second id and the answer is not the newest: what is true only the next one says."""
+    another's second id and the answer is not the newest: what is true only the next one says.
+
+    What was asked under the id of a request has no question of its own; where its answer leaves fills missing, it
+    becomes one, and is asked again in its time.
+    """
+    own, is_unexplained = order.client_order_id, bool(order.repeats) and order.missing > ZERO
+    is_answer = stays_open = False
     if isinstance(event, broker.OrderStatusReported):
+        asked, count = event.asked_at_seq, event.cumulative
         is_behind = (
-            event.asked_at_seq is not None
-            and event.cumulative is not None
-            and (
-                event.cumulative < order.total
-                or (bool(order.repeats) and order.missing > ZERO and event.asked_at_seq < before.counted_seq)
-            )
+            asked is not None
+            and count is not None
+            and (count < order.total or (is_unexplained and asked < before.counted_seq))
         )
         is_answer = event.status not in reports.INTERMEDIATE and not is_behind
+        stays_open = is_behind and is_unexplained
     elif isinstance(event, broker.OrderUnknown):
         is_answer = event.client_order_id == order.wire_id
-    else:
-        is_answer = isinstance(event, broker.OrderCanceled)
-    if not is_answer or order.client_order_id not in pipeline.questions:
-        return pipeline
-    left = {own: one for own, one in pipeline.questions.items() if own != order.client_order_id}
-    return replace(pipeline, questions=left)
+        stays_open = not is_answer and order.missing > ZERO
+    elif isinstance(event, broker.OrderCanceled):
+        is_answer = not is_unexplained
+    if is_answer and own in pipeline.questions:
+        return replace(
+            pipeline, questions={name: one for name, one in pipeline.questions.items() if name != own}
+        )
+    if stays_open and own not in pipeline.questions and not order.pending:
+        return replace(pipeline, questions={**pipeline.questions, own: Question(asked_at=now, queries=1)})
+    return pipeline
 
 
 def _kept(pipeline: Pipeline, event: _Restatement) -> Pipeline:
@@ -175,7 +186,7 @@ def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: 
     if order is None:
         return pipeline, (Anomaly(code="unknown_order", text=event.client_order_id),)
     changed, anomalies = reports.unknown_to_broker(order, event, now)
-    return _told(put_order(pipeline, order, changed, now), order, changed, event), anomalies
+    return _told(put_order(pipeline, order, changed, now), order, changed, event, now), anomalies
 
 
 def _command_failed(pipeline: Pipeline, event: broker.CommandFailed, now: Micros, _seq: int) -> Folded:

@@ -143,7 +143,7 @@ def bar_closed(market: Market, event: BarClosed, seq: int) -> Market:
 
 
 def _volumes(market: Market, bar: BarClosed) -> tuple[tuple[Micros, Decimal], ...]:
-    """With a bar that ends before the open; at the open they have served. What lies in two bars counts once, or less."""
+    """With a bar that ends before the open; at the open they have served. What lies in two bars counts once at most."""
     if bar.volume is None or not market.is_before_open(bar.end_at - 1):
         return () if market.volumes and not market.is_before_open(bar.open_at) else market.volumes
     kept = tuple(one for one in market.volumes if one[0] >= bar.end_at - VOLUMES_KEPT)

@@ -268,3 +268,24 @@ def test_a_fill_whose_own_id_is_taken_back_too_is_not_missing() -> None:
 def test_what_is_taken_back_under_a_second_id_is_not_missing(copies: int) -> None:
     story = given(accepted(), filled("a", 2, 2, 8), filled("b", 2, 2, 8), *[busted("b", 0, 10)] * copies)
     story.when(reported(PART, 2, 8, asked=9)).then(SUBMITTED, 0, total=2, alerts=["gap_detected"])
+
+
+def test_an_answer_under_a_cancel_that_explains_nothing_leaves_a_question() -> None:
+    """The query went by the cancel's id; its answer resolved the cancel, and was of before the second bust."""
+    fills = (filled("a", 3, 3, 7), filled("b", 3, 3, 7), filled("e", 2, 5, 5))
+    story = given(accepted(), *fills, busted("a", 0, 10), cancel(), reported(PART, 5, 5), query())
+    asked = story.seq
+    story.when(busted("e", 3, 7), reported(PART, 3, 7, asked=asked)).then(filled=0, missing=3, pending=[])
+    assert "X" in story.pipeline.questions
+    story.when(reported(PART, 3, 7, asked=story.seq)).then(PARTIAL_FILLED, 3, total=3)
+    assert not story.pipeline.questions
+
+
+def test_the_end_of_an_order_answers_no_question_about_a_fill_that_may_be_missing() -> None:
+    fills = (filled("a", 3, 3, 7), filled("b", 3, 3, 7), filled("e", 2, 5, 5))
+    story = given(accepted(), *fills, busted("a", 0, 10), reported(PART, 5, 5), query())
+    asked = story.seq
+    story.when(busted("e", 3, 7), canceled(3), reported(ReportedStatus.CANCELED, 3, 0, asked=asked))
+    assert "X" in story.pipeline.questions
+    story.when(reported(ReportedStatus.CANCELED, 3, 0, asked=story.seq)).then(CANCELED, 3, total=3)
+    assert not story.pipeline.questions

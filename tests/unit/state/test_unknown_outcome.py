@@ -144,6 +144,15 @@ def test_unknown_id_of_a_cancel_does_not_answer_which_fills_are_missing() -> Non
     story.when(query(), unknown("Y")).then(FILLED, 10, pending=[], queried=["request_lost"])
 
 
+def test_unknown_id_of_a_settled_cancel_leaves_a_question_where_fills_are_missing() -> None:
+    """Asked under the cancel's id, which an unasked status has settled since: nobody has said anything of the gap."""
+    story = given(accepted(), filled("a", 2, 2, 8), cancel(), reported(Said.PARTIALLY_FILLED, 5, 5), query())
+    story.when(reported(Said.PARTIALLY_FILLED, 5, 5), unknown("Y")).then(
+        PARTIAL_FILLED, 2, total=5, pending=[]
+    )
+    assert "X" in story.pipeline.questions
+
+
 def test_unknown_old_id_of_a_replaced_order_says_nothing() -> None:
     given(accepted(), change(8), replaced(8)).when(unknown("X")).then(SUBMITTED, leaves=8, alerts=[])
 
