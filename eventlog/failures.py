@@ -11,6 +11,8 @@ TRANSIENT = {"40001", "40P01", "57014", "55P03"}
 # A connection pooler gave us another session: it lacks a statement that we prepared, or has one of that name.
 FORGOTTEN = "26000"
 PREPARED_ALREADY = "42P05"
+# A part of an append divides by the number of heads that match.
+NO_MATCH = "22012"
 # Connection exceptions, and the server ends, crashes, starts or is full.
 _AWAY_CLASSES = ("08", "53")
 _AWAY_STATES = {"57P01", "57P02", "57P03", "57P04", "57P05", "25006"}

@@ -1,6 +1,7 @@
 """A large append in parts: while the server stores one, the next is prepared. All of them are one transaction.
 
 Each part is a statement of its own that expects the head which the part before left; none is committed before the last.
+Between them the head is locked: it is for imports and backtests, a live writer sends one statement.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +19,10 @@ class Parts:
     Iterating raises Unstorable for data and ValueError for misuse.
     """
 
-    def __init__(self, before: Head, steps: Sequence[StepRecord]) -> None:
+    def __init__(self, before: Head, steps: Sequence[StepRecord], *, is_whole: bool = False) -> None:
         self.before = before
-        self.steps = _split(steps)
-        """The steps of each part."""
+        self.steps = [steps] if is_whole else _split(steps)
+        """The steps of each part; of one that has to be `is_whole` all of them."""
         self._ready: list[Batch] = []
 
     def __iter__(self) -> Iterator[Batch]:

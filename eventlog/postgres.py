@@ -16,28 +16,25 @@ from eventlog import failpoints, lease, privileges, queries, reading, waiting
 from eventlog.batch import Batch, require_account
 from eventlog.envelope import Envelope, Head, OutboxRow, Snapshot, StepRecord, shard_of
 from eventlog.errors import Archived, DatabaseAway, Fenced, UnknownAccount
-from eventlog.failures import FORGOTTEN, PREPARED_ALREADY, TRANSIENT, failure_of, is_away, translated
+from eventlog.failures import (
+    FORGOTTEN,
+    NO_MATCH,
+    PREPARED_ALREADY,
+    TRANSIENT,
+    failure_of,
+    is_away,
+    translated,
+)
 from eventlog.log import StoredRow
 from eventlog.parts import Parts
 from eventlog.reading import Earlier, Stored
 from eventlog.schema import check_revision, ensure_partitions
-from eventlog.statements import Shape, append_parameters, append_sql, shape_in_arrays, shape_of
+from eventlog.statements import Shape, append_parameters, append_sql, shape_of, shape_of_part
 
 PATIENCE_S = 10.0
 RECONNECT_PAUSE_S = 0.05
 TRANSIENT_ATTEMPTS = 3
 PREPARED_LIMIT = 64
-# Without these a peer that vanished would block a statement for hours.
-NETWORK = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
-           "tcp_user_timeout": 10_000}  # fmt: skip
-SETTINGS = (
-    "SET default_transaction_isolation = 'read committed'",
-    "SET statement_timeout = '30s'",
-    "SET lock_timeout = '5s'",
-    # The statements are the same for every value; planning each time would cost more than running them.
-    "SET plan_cache_mode = force_generic_plan",
-    "SET jit = off",
-)
 Connection = waiting.Connection
 T = TypeVar("T")
 
@@ -81,13 +78,13 @@ class PostgresLog:
 
     def _open(self) -> Connection:
         given = psycopg.conninfo.conninfo_to_dict(self._conninfo)
-        options: dict[str, Any] = {**NETWORK, **given}
+        options: dict[str, Any] = {**waiting.NETWORK, **given}
         if self._answer_s is not None:
             options["connect_timeout"] = waiting.CONNECT_S
         connection = waiting.Connection.connect(autocommit=True, **options)
         connection.answer_s = self._answer_s
         try:
-            for statement in SETTINGS:
+            for statement in waiting.SETTINGS:
                 connection.execute(statement)
             check_revision(connection)
         except BaseException:
@@ -190,7 +187,8 @@ class PostgresLog:
         """Store all steps or none, in one transaction, and return the new head."""
         if not steps:
             return head
-        parts = Parts(head, steps)
+        # A live writer that froze between parts would keep the head locked from whoever takes over.
+        parts = Parts(head, steps, is_whole=self._answer_s is not None)
         with self._lock:
             return self._append(parts)
 
@@ -237,17 +235,20 @@ class PostgresLog:
     def _store_in_parts(self, parts: Parts) -> bool:
         """Run a statement for each part, in one transaction; False if the head did not match."""
         wire = self._usable().pgconn
-        shapes = [shape_in_arrays(steps) for steps in parts.steps]
+        shapes = [shape_of_part(steps) for steps in parts.steps]
         names = [self._prepare(wire, shape) for shape in shapes]
         statements = (
             (name, cast("list[bytes]", append_parameters(batch, shape)))
             for name, shape, batch in zip(names, shapes, parts, strict=True)
         )
-        results = waiting.exec_pipelined(wire, statements, self._answer_s)
+        results = waiting.exec_pipelined(wire, statements)
         for result in results:
             if result.status != pq.ExecStatus.TUPLES_OK:
-                raise failure_of(wire, result)
-        return all(result.ntuples == 1 for result in results)
+                failure = failure_of(wire, result)
+                if failure.sqlstate == NO_MATCH:
+                    return False
+                raise failure
+        return [result.ntuples for result in results] == [1] * len(names)
 
     def _prepare(self, wire: pq.abc.PGconn, shape: Shape) -> bytes:
         name = self._prepared.get(shape)

@@ -56,6 +56,8 @@ class Shape(Struct, frozen=True):
     raw: bool
     config: bool
     plain: bool
+    is_part: bool = False
+    """Of several in one transaction: where the head does not match it fails, so that no other part is stored either."""
 
     def in_arrays(self) -> "Shape":
         """The general form, of which there are few."""
@@ -77,8 +79,8 @@ def shape_of(batch: Batch) -> Shape:
     return shape if is_small else shape.in_arrays()
 
 
-def shape_in_arrays(steps: Sequence[StepRecord]) -> Shape:
-    """The statement for many steps, before they are prepared; a table it names may in the end get no row."""
+def shape_of_part(steps: Sequence[StepRecord]) -> Shape:
+    """The statement for a part, before it is prepared; a table it names may in the end get no row."""
     return Shape(
         events=0,
         inbox=any(step.inbox is not None for step in steps),
@@ -87,12 +89,16 @@ def shape_in_arrays(steps: Sequence[StepRecord]) -> Shape:
         raw=any(step.raw is not None for step in steps),
         config=any(step.config is not None for step in steps),
         plain=False,
+        is_part=True,
     )
 
 
 @cache
 def append_sql(shape: Shape) -> str:
-    """The text of the statement; it returns one row if the head matched and everything is stored."""
+    """The text of the statement; it returns one row if the head matched and everything is stored.
+
+    Otherwise it returns no row, or divides by zero if it is a part.
+    """
     parts, used = [HEAD], HEAD_PARAMETERS
     wanted: list[tuple[str, str, tuple[str, ...], int]] = [("events", "event", EVENT, shape.events)]
     if shape.inbox:
@@ -120,7 +126,7 @@ def append_sql(shape: Shape) -> str:
             "configs AS (INSERT INTO oms.config_version (config_sha256, body) SELECT r.config_sha256, r.body "
             f"FROM head, {_arrays(CONFIG, used)} AS r (config_sha256, body) ON CONFLICT DO NOTHING)"
         )
-    return ", ".join(parts) + " SELECT 1 FROM head"
+    return ", ".join(parts) + (" SELECT 1 / count(*) FROM head" if shape.is_part else " SELECT 1 FROM head")
 
 
 def append_parameters(batch: Batch, shape: Shape) -> list[bytes | None]:

@@ -97,7 +97,7 @@ def direct(conninfo: str) -> Iterator[PostgresLog]:
 
 
 @pytest.mark.parametrize("how", ["before the statement", "after the statement", "before the answer"])
-def test_line_that_is_cut_between_parts_stores_them_once(
+def test_line_that_is_cut_in_a_part_stores_them_once(
     direct: PostgresLog, conninfo: str, account: str, tmp_socket: Path, how: Cut
 ) -> None:
     proxy = Proxy(conninfo, tmp_socket)
@@ -137,7 +137,20 @@ def test_server_process_that_dies_between_parts_stores_them_once(
     assert stored(direct, account) == list(range(1, 1 + 2 * LONG))
 
 
-def test_foreign_chain_in_the_middle_is_never_made(log: EventLog, account: str) -> None:
-    """Each part expects the head that the one before left: no other writer's row can come between them."""
+def test_foreign_chain_stores_no_part(log: EventLog, account: str) -> None:
     head = log.append(log.acquire(account, "me"), [step(1)])
     refused(log, replace(head, chain=bytes(32)), long_append(2), Fenced)
+
+
+def test_parts_that_fit_the_head_wait_for_those_before_them(log: EventLog, account: str) -> None:
+    """The first part is stored already, with another grouping: the others alone would be half of what was asked."""
+    before = log.append(log.acquire(account, "me"), [step(1)])
+    steps = long_append(2)
+    first = Parts(before, steps).steps[0]
+    log.append(before, first)
+    refused(log, before, steps, Fenced)
+
+
+def test_whole_append_of_a_live_writer_is_one_statement() -> None:
+    """One that froze between parts would keep the head locked from whoever takes over."""
+    assert len(Parts(Head("a", 0, bytes(32), 1), long_append(), is_whole=True).steps) == 1
