@@ -20,6 +20,7 @@ from tests.given import Story, like, quote, silent, until, wait
 
 GATED = {"pre_market__mode": "gated"}
 AT: Micros = OPEN - 10 * MINUTE
+SHORT = entry(side=PositionSide.SHORT, zone_max="99.90", stop="101.00")
 
 
 def traded(amount: str, end_at: Micros, minutes: int = 1) -> Event:
@@ -120,9 +121,10 @@ def test_a_stale_quote_says_nothing_of_the_spread() -> None:
 
 
 @pytest.mark.req("OD-104")
+@pytest.mark.parametrize("wish", [entry(), SHORT])
 @pytest.mark.parametrize(("amount", "code"), [("10000", "pre_market_volume"), ("10001", "")])
-def test_the_volume_has_to_be_above_ten_thousand(amount: str, code: str) -> None:
-    assert refused(Early(amount)) == code
+def test_the_volume_has_to_be_above_ten_thousand(wish: Event, amount: str, code: str) -> None:
+    assert refused(Early(amount), wish) == code
 
 
 def seen_at(now: Micros, *bars: Event) -> Decimal:

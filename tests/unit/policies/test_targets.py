@@ -53,7 +53,7 @@ def test_are_placed_with_the_stop() -> None:
     )
 
 
-@pytest.mark.req("OD-047", "C-12")
+@pytest.mark.req("OD-045", "OD-047", "C-12")
 @pytest.mark.parametrize(
     ("quantity", "expected"),
     [
@@ -68,7 +68,7 @@ def test_the_size_class_picks_the_ladder(quantity: int, expected: list[str]) -> 
     assert [one for one, _ in quantities(story)] == expected
 
 
-@pytest.mark.req("OD-005", "OD-048")
+@pytest.mark.req("OD-048")
 def test_r_is_counted_from_the_real_entry() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, at="99.995"))
     assert [price for _, price in quantities(story)] == ["101.00", "102.00"]
