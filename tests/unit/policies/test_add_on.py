@@ -163,9 +163,11 @@ def test_a_new_trade_waits_until_every_lot_is_out() -> None:
     story.when(entry(intent="n")).then(like(IntentRefused, code="not_flat"))
 
 
-def test_trail_only_holds_for_what_is_added_too() -> None:
+@MIRROR
+@pytest.mark.req("OD-052")
+def test_trail_only_holds_for_what_is_added_too(side: PositionSide) -> None:
     only = TrailOnlyRequested(instrument=NAME, strategy=STRATEGY, intent_id="t")
-    story = given(held(), only, confirmed, quote("100.60", "100.62"), more(), ack(Role.ENTRY))
+    story = given(held(side), only, confirmed, market(side, "0.60"), more(side), ack(Role.ENTRY))
     story.when(fill(Role.ENTRY)).then_none(OrderPlaced, role=Role.TARGET)
 
 
