@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from oms.events.base import Event
 from oms.events.broker import ReportedStatus
 from oms.events.decisions import (
     CancelRequested,
@@ -31,7 +32,7 @@ from tests.answers import (
     unknown,
 )
 from tests.builders import CLOSE, MINUTE, act, entry, halt, leave, price, settings
-from tests.given import Story, again, given, like, quote, silent, until, wait
+from tests.given import Input, Story, again, given, like, quote, silent, until, wait
 
 
 @pytest.mark.req("OD-014", "OD-006")
@@ -59,20 +60,69 @@ def test_stays_quiet_without_a_request() -> None:
     given().when(wait(60)).then()
 
 
-@pytest.mark.req("OD-015", "OD-055", "C-16")
-def test_moves_at_5_10_and_15_seconds_and_not_a_millisecond_sooner() -> None:
-    story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY))
-    story.when(wait(4, ms=999)).then()
-    story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit="100.01", reason="cycle 1 of 3"))
-    story.given(replaced(Role.ENTRY)).when(wait(4, ms=999)).then()
-    story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit="100.04", reason="cycle 2 of 3"))
-    story.given(replaced(Role.ENTRY)).when(wait(4, ms=999)).then()
-    story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit="100.07", reason="cycle 3 of 3"))
+SHORT = entry(zone_max="99.90", stop="101", side=PositionSide.SHORT)
+
+
+@pytest.mark.req("OD-015", "OD-055", "OD-016")
+@pytest.mark.parametrize(
+    ("wish", "market", "limits"),
+    [
+        (entry(), ("100.01", "100.07"), ["100.01", "100.04", "100.07"]),
+        (SHORT, ("99.93", "99.99"), ["99.99", "99.96", "99.93"]),
+    ],
+)
+def test_moves_at_5_10_and_15_seconds_and_not_a_millisecond_sooner(
+    wish: Event, market: tuple[str, str], limits: list[str]
+) -> None:
+    story = given(quote(*market), wish, ack(Role.ENTRY))
+    for number, limit in enumerate(limits, start=1):
+        story.when(wait(4, ms=999)).then()
+        story.when(wait(0, ms=1)).then(
+            like(ReplaceRequested, price_limit=limit, quantity=100, reason=f"cycle {number} of 3")
+        )
+        story.given(replaced(Role.ENTRY))
+
+
+@pytest.mark.req("OD-016", "C-16")
+@pytest.mark.parametrize(
+    ("wish", "market", "limit"),
+    [
+        (entry(), ("100.01", "100.09"), "100.09"),
+        (entry(), ("100.02", "100.10"), "100.10"),
+        (entry(), ("100.03", "100.11"), "100.10"),
+        (SHORT, ("99.91", "99.99"), "99.91"),
+        (SHORT, ("99.90", "99.98"), "99.90"),
+        (SHORT, ("99.89", "99.97"), "99.90"),
+    ],
+)
+def test_pays_the_far_side_inside_the_zone_at_15_seconds(
+    wish: Event, market: tuple[str, str], limit: str
+) -> None:
+    story = given(quote("99.97", "100.03"), wish, ack(Role.ENTRY), wait(5), confirmed, wait(5), confirmed)
+    story.given(quote(*market)).when(wait(4, ms=999)).then()
+    story.when(wait(0, ms=1)).then(like(ReplaceRequested, price_limit=limit, reason="cycle 3 of 3"))
+    story.given(replaced(Role.ENTRY), quote("99.80", "100.20")).when(wait(5)).then(like(CancelRequested))
+    story.when(wait(0, ms=100), cancelled(Role.ENTRY), wait(60)).then(like(EntryAbandoned))
+
+
+@pytest.mark.req("OD-016", "OD-072")
+@pytest.mark.parametrize("wish", [entry(), SHORT])
+@pytest.mark.parametrize("cycles", [0, 1, 2])
+def test_nothing_is_repriced_after_a_partial_fill(wish: Event, cycles: int) -> None:
+    story = given(quote("99.97", "100.03"), wish, ack(Role.ENTRY))
+    for _ in range(cycles):
+        story.given(wait(5), confirmed)
+    price_limit = story.order(Role.ENTRY).price_limit
+    story.given(fill(Role.ENTRY, 40), confirmed, quote("99.96", "100.04")).when(wait(20)).then()
+    assert story.order(Role.ENTRY).price_limit == price_limit
 
 
 @pytest.mark.req("OD-017", "OD-058", "C-17")
-def test_is_abandoned_at_20_seconds() -> None:
-    story = given(quote("100.01", "100.07"), entry(), ack(Role.ENTRY), wait(5), replaced(Role.ENTRY))
+@pytest.mark.parametrize(
+    ("wish", "market"), [(entry(), quote("100.01", "100.07")), (SHORT, quote("99.93", "99.99"))]
+)
+def test_is_abandoned_at_20_seconds(wish: Event, market: Input) -> None:
+    story = given(market, wish, ack(Role.ENTRY), wait(5), replaced(Role.ENTRY))
     story.given(wait(5), replaced(Role.ENTRY), wait(5), replaced(Role.ENTRY))
     story.when(wait(4, ms=999)).then()
     story.when(wait(0, ms=1)).then(like(CancelRequested, policy="entry"))
