@@ -1,8 +1,10 @@
 """Every invariant that is looked at has a planted violation that makes it fire."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -15,6 +17,7 @@ from oms.events.decisions import (
     DegradationEntered,
     EntryAccepted,
     OrderPlaced,
+    ReplaceRequested,
     SafeModeEntered,
     StopMoved,
     TradeClosed,
@@ -29,6 +32,7 @@ from tests.simulation.catalogue import END as OVER
 from tests.simulation.catalogue import ENTER, GAP, HEAL, HELD, at, on, small
 from tests.simulation.checks import IDS
 from tests.simulation.checks.base import DAY, END, QUIET, STEP, Scene
+from tests.simulation.checks.protection import stops_stand_alone
 from tests.simulation.plan import Plan, Wish
 from tests.simulation.spoilers import (
     again,
@@ -210,6 +214,19 @@ def test_every_invariant_has_its_violation() -> None:
     structural = {"I34"}
     nothing(sorted(set(IDS) - {one[0] for one in ROWS} - structural))
     assert len(IDS) >= 70
+
+
+@pytest.mark.req("OD-036")
+@pytest.mark.parametrize("kind", [OrderPlaced, ReplaceRequested])
+@pytest.mark.parametrize("name", ["oca_group", "oco", "order_group_id", "parent_id", "linked_orders"])
+def test_an_order_with_a_field_for_a_group_is_noticed(kind: Any, name: str) -> None:
+    grouped = msgspec.defstruct(kind.__name__, [(name, str, "g")], bases=(kind,), frozen=True, kw_only=True)
+    terms: dict[str, Any] = dict.fromkeys(kind.__struct_fields__)
+    told = [SimpleNamespace(event=one(**terms)) for one in (kind, grouped)]
+    scene: Any = SimpleNamespace(decisions=lambda *_kinds: iter(told[:1]))
+    assert list(stops_stand_alone(scene)) == []
+    scene.decisions = lambda *_kinds: iter(told)
+    assert list(stops_stand_alone(scene)) == ["None names a group"]
 
 
 def test_gate_that_forgets_is_noticed() -> None:

@@ -122,11 +122,14 @@ def one_stop_at_a_time(scene: Scene) -> Iterator[str]:
                 yield f"trade {trade.trade_no} has {len(live)} live stops"
 
 
-@check("I34", of=(OrderPlaced,))
+BINDING = ("oca", "oco", "group", "parent", "linked")
+
+
+@check("I34", of=(OrderPlaced, ReplaceRequested))
 def stops_stand_alone(scene: Scene) -> Iterator[str]:
-    """No order of ours belongs to a group: the event has no field for one."""
-    for one in scene.decisions(OrderPlaced):
-        if {"group", "oca", "oco", "parent"} & set(one.event.__struct_fields__):
+    """No order of ours belongs to a group: the event has no field for one, whatever its whole name would be."""
+    for one in scene.decisions(OrderPlaced, ReplaceRequested):
+        if any(word in name for name in one.event.__struct_fields__ for word in BINDING):
             yield f"{one.event.client_order_id} names a group"
 
 

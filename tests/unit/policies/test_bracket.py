@@ -1,23 +1,107 @@
-"""The end of a trade, once, and again only when a late fact changed its result."""
+"""A bracket begins in one step. The end of a trade, once, and again only when a late fact changed its result."""
 
 from decimal import Decimal
 
 import pytest
 
+from oms.commands import PlaceOrder, ReplaceOrder
 from oms.events.decisions import (
     AlertCleared,
     Alerted,
     CancelRequested,
     EntryAccepted,
+    GuardArmed,
     OrderPlaced,
+    ReplaceRequested,
+    StopMoved,
     TradeClosed,
 )
 from oms.events.slippage import SlippageMeasured
-from oms.values import OrderType, Role
+from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
 from tests.answers import ack, bust, cancelled, confirmed, fill, in_position, replaced, triggered
 from tests.builders import entry, leave
-from tests.given import Story, again, given, like, quote, wait
+from tests.given import Story, again, bar, given, like, quote, wait
+from tests.unit.policies.test_add_on import MIRROR, at, market
 from tests.unit.policies.test_exit import targets_gone
+
+
+@pytest.mark.parametrize(
+    ("side", "out", "stop", "limit", "targets"),
+    [
+        (PositionSide.LONG, Side.SELL, "99.00", "98.90", ["101.00", "101.50", "102.00"]),
+        (PositionSide.SHORT, Side.BUY, "101.00", "101.11", ["99.00", "98.50", "98.00"]),
+    ],
+)
+@pytest.mark.req("OD-033", "OD-035", "OD-039")
+def test_one_step_brings_the_stop_and_every_target(
+    side: PositionSide, out: Side, stop: str, limit: str, targets: list[str]
+) -> None:
+    """Of 100 the first 40 are filled. The runner, 6 of them, is under the stop and has no limit."""
+    zone = "100.10" if side is PositionSide.LONG else "99.90"
+    wish = entry(side=side, zone_max=zone, stop=stop, key_level=targets[1])
+    story = given(wish, ack(Role.ENTRY)).when(fill(Role.ENTRY, 40))
+    story.then(
+        like(StopMoved, trade_no=1, level=stop, candidate="initial"),
+        like(
+            OrderPlaced,
+            role=Role.STOP,
+            side=out,
+            quantity=40,
+            order_type=OrderType.STOP_LIMIT,
+            time_in_force=TimeInForce.GTC,
+            price_stop=stop,
+            price_limit=limit,
+        ),
+        like(GuardArmed, level=stop),
+        *(
+            like(
+                OrderPlaced,
+                role=Role.TARGET,
+                side=out,
+                quantity=quantity,
+                order_type=OrderType.LIMIT,
+                price_limit=price,
+                price_stop=None,
+                rung=rung,
+            )
+            for rung, (quantity, price) in enumerate(zip((12, 12, 10), targets, strict=True))
+        ),
+    )
+    assert [one.event for one in story.results[-1].events[1:]] == story.told
+
+
+@MIRROR
+@pytest.mark.req("OD-033")
+def test_the_trail_is_on_from_the_first_fill(side: PositionSide) -> None:
+    """The rest of the entry still works when the stop of what it brought is moved."""
+    wish = entry(side=side, zone_max=at(side, "0.10"), stop=at(side, "-1"))
+    story = given(wish, ack(Role.ENTRY), fill(Role.ENTRY, 40), confirmed, wait(25), market(side, "1.20"))
+    low, high = sorted(Decimal(at(side, far)) for far in ("0.90", "1.20"))
+    story.when(bar(low, high, at(side, "1.20"), seconds=20)).then(
+        like(StopMoved, level=at(side, "0.60"), candidate="mfe_lock"),
+        like(ReplaceRequested, policy="protective_stop", quantity=40, price_stop=at(side, "0.60")),
+    )
+    assert story.order(Role.ENTRY).leaves == 60
+
+
+ORDER = {
+    "instrument", "client_order_id", "role", "side", "quantity", "order_type", "time_in_force", "price_limit",
+    "price_stop", "valid_until", "reason",
+}  # fmt: skip
+IDS = {"wire_id", "orig_wire_id", "broker_order_id"}
+
+
+@pytest.mark.req("OD-036", "OD-040")
+def test_an_order_says_nothing_of_another_one() -> None:
+    """Neither what is decided nor what is sent has a field that could bind a stop to a target."""
+    decided = {"trade_no", "policy", "evidence"}
+    placed = ORDER | decided | {"rung"}
+    changed = (ORDER - {"role", "side", "time_in_force"}) | decided | IDS
+    assert set(OrderPlaced.__struct_fields__) == placed
+    assert set(ReplaceRequested.__struct_fields__) == changed
+    assert set(PlaceOrder.__struct_fields__) == ORDER | {"seq", "enlarges"}
+    sent = (ORDER - {"time_in_force"}) | {"seq", "orig_client_order_id", "broker_order_id"}
+    assert set(ReplaceOrder.__struct_fields__) == sent
 
 
 def stopped_out(story: Story) -> None:

@@ -142,7 +142,7 @@ def test_moves_to_break_even_after_the_first_target() -> None:
     )
 
 
-@pytest.mark.req("OD-078", "OD-085", "OD-005")
+@pytest.mark.req("OD-033", "OD-078", "OD-085")
 def test_follows_the_trail_on_a_bar() -> None:
     story = given(in_position(), wait(120), quote("101.19", "101.21"))
     story.when(bar("100.90", "101.20", "101.20")).then(
