@@ -1,6 +1,8 @@
-"""The question of `oms/docs.md`: which degradation periods does a log hold?"""
+"""Which degradation periods does a log hold? Asked as `oms/docs.md` does, and by the recipe of the audit."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,11 +13,13 @@ import pytest
 from psycopg.rows import dict_row
 
 from eventlog.postgres import PostgresLog
+from oms.events.decisions import DegradationEntered, DegradationLeft
+from replay import audit
 from tests import pg
 from tests.checkout import ROOT
-from tests.given import Story, given
+from tests.given import Story, given, wait
 from tests.golden.test_golden import INPUTS, read
-from tests.unit.policies.sending import FILLS, abandoned, asked, cycle, only
+from tests.unit.policies.sending import FILLS, RATE, RATIO, TIGHT, abandoned, asked, cycle, only
 from tests.unit.replay.stories import log_of
 
 
@@ -27,15 +31,28 @@ def recipe() -> str:
     return str(found)
 
 
-def periods(story: Story) -> list[dict[str, Any]]:
+@contextmanager
+def stored(story: Story) -> Iterator[str]:
+    """The connection string of a database with the log of a story."""
     with pg.database() as conninfo:
         log = PostgresLog(conninfo)
         try:
             log_of(story, log)
         finally:
             log.close()
-        with psycopg.connect(conninfo, row_factory=dict_row) as connection:
-            return connection.execute(recipe()).fetchall()  # type: ignore[call-overload, no-any-return]
+        yield conninfo
+
+
+def periods(story: Story) -> list[dict[str, Any]]:
+    with stored(story) as conninfo, psycopg.connect(conninfo, row_factory=dict_row) as connection:
+        return connection.execute(recipe()).fetchall()  # type: ignore[call-overload, no-any-return]
+
+
+def audited(story: Story) -> list[dict[str, Any]]:
+    """What the recipe of the audit answers."""
+    with stored(story) as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
+        answer = audit.ask(connection, audit.named("degradation"))
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
 def played(path: Path) -> Story:
@@ -62,3 +79,38 @@ def test_lists_several_periods_and_one_that_has_not_ended() -> None:
     story = given(*bad, cycle(1), *bad, asked(4), asked(4), settings=only(fill_rate_attempts=5))
     found = [(one["metric"], one["reason"], one["lasted"] is None) for one in periods(story)]
     assert found == [(FILLS, "next strategy cycle", False), (FILLS, None, True)]
+
+
+Period = tuple[int, str, Decimal, int | None, str | None, Decimal | None]
+"""(from, metric, value, until, why it ended, value then)"""
+
+
+def decided(story: Story) -> list[Period]:
+    """Every period by the decisions themselves."""
+    told = [(one.seq, one.event) for result in story.results for one in result.events]
+    found: list[Period] = []
+    for seq, event in told:
+        if isinstance(event, DegradationEntered):
+            ends: Iterator[tuple[int | None, str | None, Decimal | None]] = (
+                (at, gone.reason, gone.value)
+                for at, gone in told
+                if at > seq and isinstance(gone, DegradationLeft) and gone.metric == event.metric
+            )
+            found.append((seq, event.metric, event.value, *next(ends, (None, None, None))))
+    return found
+
+
+@pytest.mark.req("OD-062", "OD-063")
+def test_the_audit_lists_every_period_and_the_open_one() -> None:
+    bad = [abandoned] * 5
+    story = given(*bad, cycle(1), *bad, cycle(2), abandoned, cycle(3), wait(3601), TIGHT, cycle(4), *bad)
+    found = audited(story)
+    names = ("from_seq", "metric", "value_entered", "until_seq", "reason_left", "value_left")
+    assert [tuple(one[name] for name in names) for one in found] == decided(story)
+    assert [(one["metric"], one["reason_left"]) for one in found] == [
+        (FILLS, "next strategy cycle"),
+        (RATE, "recovered"),
+        (FILLS, "next strategy cycle"),
+        (RATIO, "recovered"),
+        (FILLS, None),
+    ]

@@ -26,6 +26,15 @@ NEW, SUBMITTED, PARTIAL_FILLED, FILLED, CANCELED, REJECTED = OrderStatus
 
 
 @pytest.mark.req("OD-006")
+@pytest.mark.parametrize(("role", "side"), [(Role.ENTRY, Side.BUY), (Role.TARGET, Side.SELL)])
+def test_is_filled_by_its_last_share_and_not_before(role: Role, side: Side) -> None:
+    story = given(role=role).then(NEW, 0, leaves=10, side=side).when(accepted()).then(SUBMITTED, 0, leaves=10)
+    story.when(filled("a", 4, 4, 6, side=side)).then(PARTIAL_FILLED, 4, leaves=6, alerts=[])
+    story.when(filled("b", 5, 9, 1, side=side)).then(PARTIAL_FILLED, 9, leaves=1, alerts=[])
+    story.when(filled("c", 1, 10, 0, side=side)).then(FILLED, 10, leaves=0, alerts=[], value=D(1000))
+
+
+@pytest.mark.req("OD-006")
 def test_fills_lead_from_submitted_to_filled() -> None:
     story = given(accepted()).then(SUBMITTED, 0, leaves=10, pending=[])
     story.when(filled("a", 4, 4, 6)).then(PARTIAL_FILLED, 4, leaves=6, alerts=[])
