@@ -246,6 +246,9 @@ def _dues(view: View, trade: Trade, close: Close, live: list[Order]) -> Iterator
             yield from retries.cancel_dues(view, trade, [order])
         elif not order.is_pending and order.order_type is not OrderType.MARKET:
             yield exits.reprice_at(view, trade, close, order)
+            if close.market and view.market.open_at is not None:
+                # What stands in for a market order before the open has served with it (OD-031).
+                yield view.market.open_at
         return
     yield _targets_leave_at(view, trade)
     for one in blockers(view, orders.exit_side(trade)):

@@ -7,16 +7,25 @@ import pytest
 from msgspec.structs import replace
 
 from oms.events.base import Event
-from oms.events.decisions import CancelRequested, EntryAbandoned, EntryAccepted, IntentRefused, OrderPlaced
+from oms.events.broker import CapabilitiesDeclared
+from oms.events.decisions import (
+    CancelRequested,
+    CloseRequested,
+    EntryAbandoned,
+    EntryAccepted,
+    IntentRefused,
+    OrderPlaced,
+    ReplaceRequested,
+)
 from oms.events.market import BarClosed
 from oms.execution.pre_market import volume
 from oms.state.market import bar_closed, session_opened
 from oms.state.view import View
-from oms.values import SECOND, Micros, PositionSide, Role
+from oms.values import MILLISECOND, SECOND, Micros, OrderType, PositionSide, Role, TradingPhase
 from tests import builders
-from tests.answers import ack, cancelled, confirmed, fill
+from tests.answers import ack, cancelled, confirmed, fill, in_position, triggered
 from tests.builders import MINUTE, NAME, OPEN, PRE_OPEN, entry, settings
-from tests.given import Story, like, quote, silent, until, wait
+from tests.given import Input, Story, like, quote, silent, until, wait
 
 GATED = {"pre_market__mode": "gated"}
 AT: Micros = OPEN - 10 * MINUTE
@@ -39,8 +48,10 @@ def traded(amount: str, end_at: Micros, minutes: int = 1) -> Event:
 class Early(Story):
     """A story that begins ten minutes before the open, with one bar of some volume."""
 
-    def __init__(self, amount: str = "10001", **changes: Any) -> None:
-        super().__init__(settings(**{**GATED, **changes}), start=AT)
+    def __init__(
+        self, amount: str = "10001", capabilities: CapabilitiesDeclared | None = None, **changes: Any
+    ) -> None:
+        super().__init__(settings(**{**GATED, **changes}), capabilities, start=AT)
         self.step(traded(amount, AT - MINUTE))
 
 
@@ -183,3 +194,61 @@ def test_a_filled_attempt_is_protected_like_any_other() -> None:
     story.then_among(like(OrderPlaced, role=Role.STOP, quantity=100))
     story.given(confirmed)
     assert story.protection.value == "BROKER_STOP"
+
+
+SHORT = entry(side=PositionSide.SHORT, zone_max="99.90", stop="101.00")
+SLEEPS = CapabilitiesDeclared(stop_active_phases=(TradingPhase.REGULAR,))
+GAPS = [
+    (entry(), quote("99.00", "99.02"), quote("99.01", "99.03")),
+    (SHORT, quote("100.98", "101.00"), quote("100.97", "100.99")),
+]
+"""A position, a quote at its stop, and one that is a tick better."""
+
+
+def at_market(story: Story) -> list[Event]:
+    return [
+        one
+        for one in story.told
+        if isinstance(one, OrderPlaced | ReplaceRequested) and one.order_type is OrderType.MARKET
+    ]
+
+
+@pytest.mark.req("OD-031", "C-20")
+@pytest.mark.parametrize(("wish", "gap", "near"), GAPS, ids=["long", "short"])
+def test_a_gap_to_the_stop_before_the_open_is_a_market_order_at_the_open(
+    wish: Event, gap: Input, near: Input
+) -> None:
+    """The broker's stop sleeps until then, and nothing is taken at market; a limit with a collar tries meanwhile."""
+    story = Early(capabilities=SLEEPS).given(in_position(wish), until(OPEN - 6 * SECOND - 300 * MILLISECOND))
+    story.when(gap, wait(1), gap).then_among(like(CloseRequested, market=True))
+    story.when(confirmed, until(OPEN - 1)).then_among(
+        like(ReplaceRequested, policy="exit", order_type=OrderType.LIMIT, quantity=100)
+    )
+    assert not at_market(story)
+    story.given(confirmed).when(until(OPEN)).then_among(
+        like(ReplaceRequested, policy="exit", order_type=OrderType.MARKET, quantity=100)
+    )
+
+
+@pytest.mark.req("OD-031")
+@pytest.mark.parametrize(("wish", "gap", "near"), GAPS, ids=["long", "short"])
+def test_an_opening_a_tick_before_the_stop_is_none(wish: Event, gap: Input, near: Input) -> None:
+    story = Early(capabilities=SLEEPS).given(in_position(wish), until(OPEN - 6 * SECOND))
+    story.when(near, wait(1), near, until(OPEN), near, wait(60)).then_none(CloseRequested)
+    assert story.protection.value == "BROKER_STOP"
+
+
+@pytest.mark.req("OD-031", "OD-030")
+@pytest.mark.parametrize("wish", [entry(), SHORT], ids=["long", "short"])
+def test_a_stop_elected_before_the_open_in_vain_is_a_market_order_at_the_open(wish: Event) -> None:
+    """Not when the price of what stood in for it would have been looked at next."""
+    story = Early().given(
+        in_position(wish), until(OPEN - 7 * SECOND - 300 * MILLISECOND), triggered, confirmed
+    )
+    story.when(wait(5)).then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True))
+    assert not at_market(story)
+    story.given(confirmed).when(until(OPEN - 1))
+    assert not at_market(story)
+    story.when(until(OPEN)).then_among(
+        like(ReplaceRequested, policy="exit", order_type=OrderType.MARKET, quantity=100)
+    )
