@@ -29,6 +29,7 @@ from oms.brokers.simulated.script import (
 )
 from oms.cli import main
 from oms.errors import UsageProblem
+from oms.execution.market_orders import REASONS
 from oms.shell.databases import bring_up
 from oms.shell.record import event_of
 from oms.state.account import Account
@@ -148,6 +149,21 @@ def test_trades_are_those_of_the_fold(world: World) -> None:
         closed = [row for row in found if row["status"] == "closed"]
         assert len(closed) > 2
         assert all(Decimal(row["pnl"]) == Decimal(row["pnl_reported"]) for row in closed)
+
+
+@pytest.mark.req("OD-028")
+def test_every_market_order_is_told_with_the_class_of_its_exception(world: World) -> None:
+    told, sent = [], []
+    for account in (BUSY, "sim/test/busy-2"):
+        rows = world.ask("market_orders", account=account)
+        told += [(account, row["seq"], row["request"], row["reason"]) for row in rows]
+        for one in world.log.read(account):
+            body = json.loads(one.body)
+            if body.get("order_type") == "MARKET" and one.type in ("OrderPlaced", "ReplaceRequested"):
+                sent.append((account, one.seq, one.type, body["reason"]))
+    assert told == sent
+    assert {request for _, _, request, _ in told} == {"OrderPlaced", "ReplaceRequested"}
+    assert {reason for *_, reason in told} <= REASONS
 
 
 @pytest.mark.parametrize("account", [BUSY, RECEIVED])
