@@ -1,21 +1,28 @@
 """Flat before the close: limits from fifteen minutes before, market orders from five, then an emergency."""
 
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
+from msgspec.structs import replace
 
 from oms.events.broker import CancelCause
 from oms.events.decisions import (
     Alerted,
     CancelRequested,
     CloseRequested,
+    EntryAccepted,
+    IntentRefused,
     KillLevelRaised,
     OrderPlaced,
     ReplaceRequested,
 )
 from oms.events.operator import Act
+from oms.events.session import SessionOpened
 from oms.policies.forced_close import STUCK
-from oms.values import OrderType, Role, Severity
+from oms.values import OrderType, PositionSide, Role, Severity
 from tests.answers import ack, cancelled, fill, in_position, replaced
-from tests.builders import CLOSE, MINUTE, act, entry, leave, settings
+from tests.builders import CLOSE, MINUTE, act, entry, leave, session, settings
 from tests.given import again, given, like, quote, until, wait
 from tests.unit.policies.test_exit import targets_gone
 
@@ -121,3 +128,28 @@ def test_an_account_that_takes_no_entries_anyway_is_stopped_no_further() -> None
         in_position(), act(Act.KILL, level=1), until(START), targets_gone, replaced(Role.STOP), until(END)
     )
     story.given(replaced(Role.EXIT)).when(wait(2)).then(like(Alerted, code=STUCK))
+
+
+@pytest.mark.req("OD-117", "OD-087")
+def test_by_default_begins_for_entries_too_at_a_quarter_to_four_in_new_york() -> None:
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=START)
+    assert start.astimezone(ZoneInfo("America/New_York")).time() == time(15, 45)
+    given(until(START - 1)).when(entry()).then_among(like(EntryAccepted))
+    given(until(START)).when(entry()).then(like(IntentRefused, code="forced_close"))
+
+
+@pytest.mark.req("OD-117", "C-35")
+def test_begins_fifteen_minutes_before_an_early_close() -> None:
+    early, opened = 180 * MINUTE, session()
+    assert isinstance(opened, SessionOpened)
+    story = given(replace(opened, close_at=CLOSE - early), in_position())
+    story.when(until(START - early - 1)).then()
+    story.when(until(START - early)).then_among(like(CloseRequested, reason="FORCED_CLOSE", market=False))
+
+
+@pytest.mark.req("OD-117", "OD-088", "C-20")
+def test_a_short_position_is_bought_back_from_the_same_time_on() -> None:
+    short = entry(side=PositionSide.SHORT, zone_max="99.90", stop="101.00")
+    story = given(in_position(short)).when(until(START - 1)).then()
+    story.when(until(START)).then_among(like(CloseRequested, reason="FORCED_CLOSE", market=False))
+    story.when(targets_gone).then(like(ReplaceRequested, order_type=OrderType.LIMIT, price_limit="100.01"))
