@@ -74,6 +74,29 @@ def test_faults_for_the_forced_close_are_counted_from_then_on() -> None:
     assert {cell[3] for cell in world.checks.cells} == {"closing"}
 
 
+@pytest.mark.parametrize(
+    "aimed",
+    [
+        Fault(kind="cut", at=1, ms=400, near="ENTRY/NEW"),
+        Fault(kind="kill_process", at=1, near="STOP/SUBMITTED"),
+        Fault(kind="bust", on="trade", nth=1, ms=10, near="TARGET/SUBMITTED"),
+        Fault(kind="log_away", on="append", nth=1, ms=300, near="STOP/NEW"),
+        Fault(kind="copy_message", on="in:accepted", nth=1, quantity=1, near="TARGET/NEW"),
+    ],
+    ids=lambda fault: fault.near,
+)
+def test_faults_near_an_order_strike_while_it_is_in_that_state(aimed: Fault) -> None:
+    """States of a millisecond too; nothing else in a day of several trades strikes."""
+    wishes = tuple(
+        Wish(at=minute * 60_000, symbol="AAA", quantity=10, risk=120, zone=25) for minute in (5, 6)
+    )
+    world = World(Plan(seed=5, first_day="2026-03-09", heal_at=60 * 60_000, wishes=wishes, faults=(aimed,)))
+    result = world.run()
+    assert result.violations == []
+    assert result.struck == {aimed.kind: 1}
+    assert aimed.near in {f"{role}/{status}" for _, role, status, _ in result.cells}
+
+
 def test_plan_survives_its_file(tmp_path: Path) -> None:
     for seed in range(12):
         before = plan_of(seed)
