@@ -146,12 +146,19 @@ def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
     """Take an execution back: it stays on record with quantity zero."""
     known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
-        # One that was taken for another's second id is no missing fill either: its own id is taken back.
-        left = tuple(one for one in order.repeats if one.execution != event.execution)
+        # Of two fills that may be one under two ids the second is taken back too: none of them is missing.
+        left = tuple(one for one in order.repeats if not _is_gone_too(known, one, event))
         is_news = len(left) < len(order.repeats)
         return (replace(order, repeats=left, counted_seq=seq) if is_news else order), ()
     price = known.price if known is not None else ZERO
     return _restate(order, event, known, (ZERO, price), now, seq)
+
+
+def _is_gone_too(known: Execution, kept: OrderFilled, event: ExecutionBusted) -> bool:
+    """Whether a bust at a revision on record is that of the other id: under the kept one's own, or its execution's."""
+    if kept.execution == event.execution:
+        return kept.revision < event.revision
+    return kept.revision > 0 and known.goes_by(kept.execution)
 
 
 def _restate(
@@ -308,8 +315,9 @@ def _not_covered(
         is_later = before is not None and count is not None and before >= count
         taken_for = order.execution(event.execution)
         is_named = taken_for is not None
-        if event.execution == restated.execution:
-            continue  # What was reported under this id is restated, and not missing.
+        # What goes by its own id is restated; what may be missing is the other one, at the revision that is known.
+        is_own = event.execution == restated.execution
+        candidate = replace(event, revision=restated.revision) if is_own else event
         if taken_for is not None and not taken_for.goes_by(restated.execution):
             order = replace(order, repeats=(*order.repeats, event))
         elif is_later and not is_named and stretches.is_covered(order, before, after):
@@ -321,7 +329,7 @@ def _not_covered(
             order, more = _taken_back(order, event, text, now, seq)
             found = (*found, *more)
         elif is_later or (count is None and not is_named):
-            order = replace(order, repeats=(*order.repeats, event))
+            order = replace(order, repeats=(*order.repeats, candidate))
     return order, found
 
 

@@ -81,6 +81,9 @@ def _told(pipeline: Pipeline, before: Order, order: Order, event: Event, now: Mi
         stays_open = not is_answer and order.missing > ZERO
     elif isinstance(event, broker.OrderCanceled):
         is_answer = not is_unexplained
+    elif isinstance(event, broker.ExecutionBusted | broker.ExecutionCorrected):
+        # Of two ids of what may be one fill or two, this tells of one: only the broker knows whether it counts another.
+        stays_open = bool(order.repeats)
     if is_answer and own in pipeline.questions:
         return replace(
             pipeline, questions={name: one for name, one in pipeline.questions.items() if name != own}
