@@ -121,10 +121,11 @@ def looks_are_counted(scene: Scene) -> Iterator[str]:
     if isinstance(event, BrokerSnapshotReported):
         was_look = len(questions) > looks.answered and not questions[-1].whole
         looks.answered = len(questions)
-        for name, pipeline in scene.pipelines.items() if was_look and event.complete else ():
+        # Half an answer is followed up too, and counts.
+        for name, pipeline in scene.pipelines.items() if was_look else ():
             key = name, str(pipeline.notes.get(RECONCILIATION, {}).get("difference", "0"))
             looks.times[key] = looks.times.get(key, 0) + 1
-            if key[1] != "0" and looks.times[key] <= FOLLOWED:
+            if event.complete and key[1] != "0" and looks.times[key] <= FOLLOWED:
                 looks.due = scene.world.desk.now_of()
     yield from ()
 
