@@ -63,7 +63,7 @@ def _told(pipeline: Pipeline, before: Order, order: Order, event: Event, now: Mi
     another's second id and the answer is not the newest: what is true only the next one says.
 
     What was asked under the id of a request has no question of its own; where its answer leaves fills missing, it
-    becomes one, and is asked again in its time.
+    becomes one, and so does what a bust leaves of a fill of ours that was told under two ids. It is asked in its time.
     """
     own, is_unexplained = order.client_order_id, bool(order.repeats) and order.missing > ZERO
     is_answer = stays_open = False
@@ -88,9 +88,15 @@ def _told(pipeline: Pipeline, before: Order, order: Order, event: Event, now: Mi
         return replace(
             pipeline, questions={name: one for name, one in pipeline.questions.items() if name != own}
         )
-    if stays_open and own not in pipeline.questions and not order.pending:
-        return replace(pipeline, questions={**pipeline.questions, own: Question(asked_at=now, queries=1)})
+    if stays_open and own not in pipeline.questions and not (order.pending or order.is_external):
+        return _with_question(pipeline, own, now)
     return pipeline
+
+
+def _with_question(pipeline: Pipeline, own: str, now: Micros) -> Pipeline:
+    before = pipeline.questions.get(own)
+    question = Question(asked_at=now, queries=before.queries + 1 if before is not None else 1)
+    return replace(pipeline, questions={**pipeline.questions, own: question})
 
 
 def _kept(pipeline: Pipeline, event: _Restatement) -> Pipeline:
@@ -295,9 +301,7 @@ def _query_requested(pipeline: Pipeline, event: decisions.QueryRequested, now: M
     order = pipeline.orders[event.client_order_id]
     if order.pending:
         return put_order(pipeline, order, requests.query_requested(order, now), now), ()
-    before = pipeline.questions.get(order.client_order_id)
-    question = Question(asked_at=now, queries=before.queries + 1 if before is not None else 1)
-    return replace(pipeline, questions={**pipeline.questions, order.client_order_id: question}), ()
+    return _with_question(pipeline, order.client_order_id, now), ()
 
 
 def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: Micros, _seq: int) -> Folded:

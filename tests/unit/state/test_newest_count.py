@@ -4,6 +4,7 @@ Event number n of a story has seq n: the order is the second, so the first event
 """
 
 import pytest
+from msgspec.structs import replace
 
 from oms.events.base import Event
 from oms.events.broker import RejectCode, ReportedStatus
@@ -300,4 +301,14 @@ def test_the_end_of_an_order_answers_no_question_about_a_fill_that_may_be_missin
     story.when(busted("e", 3, 7), canceled(3), reported(ReportedStatus.CANCELED, 3, 0, asked=asked))
     assert "X" in story.pipeline.questions
     story.when(reported(ReportedStatus.CANCELED, 3, 0, asked=story.seq)).then(CANCELED, 3, total=3)
+    assert not story.pipeline.questions
+
+
+def test_nobody_asks_what_a_bust_leaves_of_an_order_of_others() -> None:
+    fills = (filled("a", 2, 2, 8, own="E"), filled("b", 2, 2, 8, own="E"))
+    story = given(accepted(), *fills).when(replace(busted("b", 0, 10), client_order_id="E"))
+    order = story.pipeline.find("E")
+    assert order is not None
+    assert order.is_external
+    assert order.repeats
     assert not story.pipeline.questions
