@@ -42,12 +42,11 @@ def _split(steps: Sequence[StepRecord]) -> list[Sequence[StepRecord]]:
     """Whole steps, in parts of about `PART_ROWS` rows."""
     if len(steps) < PART_ROWS // 2 or sum(len(step.events) for step in steps) < 2 * PART_ROWS:
         return [steps]
-    found: list[list[StepRecord]] = [[]]
-    rows = 0
-    for step in steps:
+    found: list[Sequence[StepRecord]] = []
+    first = rows = 0
+    for number, step in enumerate(steps):
         if rows >= PART_ROWS:
-            found.append([])
-            rows = 0
-        found[-1].append(step)
+            found.append(steps[first:number])
+            first, rows = number, 0
         rows += len(step.events)
-    return list(found)
+    return [*found, steps[first:]]

@@ -35,6 +35,15 @@ def conninfo(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
+def direct(conninfo: str) -> Iterator[PostgresLog]:
+    """A log on the fresh database whose line nobody cuts."""
+    log = PostgresLog(conninfo)
+    log.ensure_partitions(DAY)
+    yield log
+    log.close()
+
+
+@pytest.fixture
 def opened(store: str | MemoryLog) -> Iterator[Open]:
     """Open one more log on the store, closed at the end of the test."""
     logs: list[PostgresLog] = []

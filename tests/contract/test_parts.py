@@ -1,6 +1,6 @@
 """A large append travels in parts and is still one: all of it is stored, once, or nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from eventlog.postgres import PostgresLog
 from eventlog.verify import verify_chain
 from tests.contract.conftest import Open
 from tests.contract.proxy import Cut, Proxy
-from tests.contract.steps import DAY, command, refused, row, step, stream
+from tests.contract.steps import command, refused, row, step, stream
 
 LONG = 4 * PART_ROWS
 """Rows of an append in several parts."""
@@ -86,14 +86,6 @@ def test_parts_are_whole_steps_in_order(rows: int) -> None:
     assert [one for part in found.steps for one in part] == steps
     assert (len(found.steps) > 1) == (rows >= 2 * PART_ROWS)
     assert found.after.seq == rows
-
-
-@pytest.fixture
-def direct(conninfo: str) -> Iterator[PostgresLog]:
-    log = PostgresLog(conninfo)
-    log.ensure_partitions(DAY)
-    yield log
-    log.close()
 
 
 @pytest.mark.parametrize("how", ["before the statement", "after the statement", "before the answer"])

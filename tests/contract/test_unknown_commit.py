@@ -12,7 +12,7 @@ from eventlog.errors import DatabaseAway, Fenced
 from eventlog.postgres import PostgresLog
 from eventlog.verify import verify_chain
 from tests.contract.proxy import Cut, Proxy
-from tests.contract.steps import DAY, row, step, stream
+from tests.contract.steps import row, step, stream
 
 
 @pytest.fixture
@@ -21,15 +21,6 @@ def proxy(conninfo: str, tmp_socket: Path) -> Iterator[Proxy]:
     proxy = Proxy(conninfo, tmp_socket)
     yield proxy
     proxy.close()
-
-
-@pytest.fixture
-def direct(conninfo: str) -> Iterator[PostgresLog]:
-    """A log that nobody cuts."""
-    log = PostgresLog(conninfo)
-    log.ensure_partitions(DAY)
-    yield log
-    log.close()
 
 
 @pytest.fixture
