@@ -1,16 +1,20 @@
-"""Break-even after the first target has filled. OD-065; C-04, C-05."""
+"""Break-even after the first target has filled, and short of any target that still works. OD-065; C-04, C-05."""
 
 from decimal import Decimal
 
 from oms.formulas.cost import BreakEvenMode, break_even_price
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.stops.base import has_target_fill
-from oms.values import ZERO
+from oms.stops.base import has_target_fill, is_better, on_tick
+from oms.values import SIGN_OF, ZERO
 
 
 def candidate(view: View, trade: Trade) -> Decimal | None:
-    """The price at which the rest of the trade no longer loses, once a target has filled."""
+    """The price at which the rest of the trade no longer loses, once a target has filled.
+
+    One tick less than the nearest working target where a rung lies that close to the entry: at one price stop and
+    target would both execute, and sell more than there is.
+    """
     price = trade.price_entry if has_target_fill(view, trade) else None
     if price is None:
         return None
@@ -23,4 +27,10 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
     else:
         # The way out is taken to cost what the way in did; fees of exits would move the stop tick by tick.
         amount = max(trade.fees_entry, ZERO) * 2 / (trade.entered * view.pipeline.instrument.multiplier)
-    return break_even_price(price, trade.side, mode, amount, view.tick)
+    level = break_even_price(price, trade.side, mode, amount, view.tick)
+    for target in view.live(trade.targets):
+        limit = target.price_limit
+        # One that sells at a loss, as an exhausted move is left, keeps nothing from being stopped.
+        if limit is not None and is_better(trade, limit, price) and not is_better(trade, limit, level):
+            level = on_tick(trade, limit - SIGN_OF[trade.side] * view.tick, view.tick)
+    return level

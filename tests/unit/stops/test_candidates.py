@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from oms.config import Settings
+from oms.events.strategy import ExhaustionReported
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import CANDIDATES, effective_stop
 from oms.values import PositionSide, Role, Severity
 from tests.answers import ack, confirmed, fees, fill, in_position
-from tests.builders import entry, monitor, settings
+from tests.builders import NAME, STRATEGY, entry, instrument, monitor, settings
 from tests.given import Story, bar, given, quote, silent, wait
 
 SHORT: dict[str, Any] = {"side": PositionSide.SHORT, "zone_max": "99.90", "stop": "101.00"}
@@ -54,6 +55,39 @@ def test_break_even_pays_for_the_way_in_and_out(
     story = given(request_, ack(Role.ENTRY), fill(Role.ENTRY), fees("1.25"), settings=configuration)
     story.given(confirmed, fill(Role.TARGET, 1, nth=0))
     assert of("breakeven", story) == Decimal(expected)
+
+
+@pytest.mark.req("OD-065", "OD-021")
+@pytest.mark.parametrize(
+    ("request_", "working", "filled"),
+    [
+        (entry(key_level="100.02"), "100.01", "100.03"),
+        (entry(key_level="100.03"), "100.02", "100.03"),
+        (entry(key_level="100.04"), "100.03", "100.03"),
+        (entry(**SHORT, key_level="99.97"), "99.98", "99.97"),
+        (entry(**SHORT, key_level="99.96"), "99.97", "99.97"),
+    ],
+)
+def test_break_even_stays_short_of_a_target_that_works(request_: Any, working: str, filled: str) -> None:
+    story = given(request_, ack(Role.ENTRY), fill(Role.ENTRY), fees("1.25"), confirmed)
+    story.given(fill(Role.TARGET, 1, nth=1))
+    assert of("breakeven", story) == Decimal(working)
+    story.given(fill(Role.TARGET, 29, nth=1))
+    assert of("breakeven", story) == Decimal(filled)
+
+
+def test_break_even_heeds_no_target_that_sells_at_a_loss() -> None:
+    """An exhausted move takes what it can get; the rest is stopped as ever."""
+    story = given(in_position(), quote("99.50", "99.52"))
+    story.given(ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x"), confirmed)
+    assert {order.price_limit for order in story.view.live(story.trade.targets)} == {Decimal("99.50")}
+    assert of("breakeven", story.given(fill(Role.TARGET, 1, nth=0))) == Decimal(100)
+
+
+def test_break_even_beside_a_target_lies_on_the_tick_of_today() -> None:
+    story = given(entry(key_level="100.02"), ack(Role.ENTRY), fill(Role.ENTRY), fees("1.25"), confirmed)
+    story.given(fill(Role.TARGET, 1, nth=1), instrument(tick="0.05"))
+    assert of("breakeven", story) == Decimal("99.95")
 
 
 @pytest.mark.req("OD-082")
