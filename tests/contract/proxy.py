@@ -29,6 +29,7 @@ class Proxy:
         self._flows = threading.Event()
         self._flows.set()
         self._sockets: list[socket.socket] = []
+        self._unnoticed: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(place / SOCKET))
         self._listener.listen()
@@ -39,6 +40,11 @@ class Proxy:
         """Arm the fault; it happens once."""
         self.was_cut.clear()
         self._cut = how
+
+    def notice(self) -> None:
+        """Let the server see what was cut "after the statement", as its keepalive would on a real line."""
+        for server in self._unnoticed:
+            _drop(server)
 
     def hold(self) -> None:
         """Let nothing through in either direction, and say nothing: a server that hangs."""
@@ -87,6 +93,7 @@ class Proxy:
                 _send(server, data)
                 self._note()
                 _drop(client)
+                self._unnoticed.append(server)
                 return  # The server's end stays open: it must not notice.
             _send(server, data)
         _drop(server)

@@ -1,5 +1,6 @@
 """A large append travels in parts and is still one: all of it is stored, once, or nothing."""
 
+import threading
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -92,13 +93,17 @@ def test_parts_are_whole_steps_in_order(rows: int) -> None:
 def test_line_that_is_cut_in_a_part_stores_them_once(
     direct: PostgresLog, conninfo: str, account: str, tmp_socket: Path, how: Cut
 ) -> None:
+    """Where only the first of them has reached the server, it keeps the head locked until it sees the line cut."""
     proxy = Proxy(conninfo, tmp_socket)
     log = PostgresLog(proxy.conninfo, lease_ttl_s=0.0)
+    seen = threading.Timer(1.0, proxy.notice)
     try:
         head = log.append(log.acquire(account, "me"), long_append())
         proxy.cut(how)
+        seen.start()
         after = log.append(head, long_append(1 + LONG))
     finally:
+        seen.cancel()
         log.close()
         proxy.close()
     assert proxy.cuts == 1
