@@ -22,13 +22,22 @@ terms AS (
                     report.type IN ('OrderFilled', 'OrderReplaced') ORDER BY report.seq
             ) = 1 THEN (asked.body ->> 'quantity')::numeric
         END AS quantity_new,
-        report.body ->> 'status' AS reported
+        -- Terms are known by their id: that of a replace we asked for, or one that the broker was first to use.
+        coalesce(asked.seq, min(report.seq) OVER (
+            PARTITION BY report.shard, report.account, report.pipeline, report.client_order_id, report.wire_id
+        )) AS terms_seq,
+        report.type IN ('OrderPlaced', 'OrderReplaced') OR execution.counted
+            OR report.type = 'OrderStatusReported' AND report.body ->> 'status' NOT IN (
+                'REJECTED', 'CANCELED', 'EXPIRED', 'PENDING_NEW', 'PENDING_CANCEL', 'PENDING_REPLACE'
+            ) AS is_effective,
+        CASE WHEN report.type = 'OrderStatusReported' THEN report.body ->> 'status' END AS reported
     FROM oms.v_report AS report
     LEFT JOIN oms.v_execution AS execution ON execution.shard = report.shard
         AND execution.account = report.account AND execution.seq = report.seq
     LEFT JOIN lowered ON lowered.shard = report.shard AND lowered.account = report.account
         AND lowered.seq = report.seq AND lowered.client_order_id = report.client_order_id
-    LEFT JOIN oms.v_dealing AS asked ON report.type = 'OrderFilled' AND asked.type = 'ReplaceRequested'
+    LEFT JOIN oms.v_dealing AS asked ON asked.type = 'ReplaceRequested'
+        AND report.type IN ('OrderFilled', 'OrderReplaced', 'OrderStatusReported', 'OrderUnknown')
         AND asked.shard = report.shard AND asked.account = report.account AND asked.pipeline = report.pipeline
         AND asked.body ->> 'wire_id' = report.wire_id
     WHERE report.client_order_id IS NOT NULL
@@ -38,6 +47,7 @@ counted AS (
         sum(quantity_change) OVER so_far AS filled,
         sum(value_change) OVER so_far AS value,
         count(quantity_new) OVER so_far AS terms_no,
+        max(terms_seq) FILTER (WHERE is_effective) OVER so_far AS in_force,
         count(*) FILTER (
             -- A new price shifts no count; a restatement may come as a report of the fill.
             WHERE is_lowered OR counted AND (type = 'ExecutionBusted' OR quantity_change <> 0 AND (
@@ -70,8 +80,10 @@ marked AS (
             WHEN type = 'OrderRejected' AND NOT bool_or(type IN (
                     'OrderAccepted', 'OrderTriggered', 'OrderFilled', 'OrderReplaced', 'OrderStatusReported'
                 )) OVER so_far THEN 'REJECTED'
-            WHEN type = 'OrderUnknown' AND wire_id = client_order_id THEN
-                CASE WHEN filled > 0 OR bool_or(type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced')) OVER so_far
+            WHEN type = 'OrderUnknown' AND terms_seq = in_force THEN
+                CASE WHEN filled > 0 OR bool_or(type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced',
+                        'ExecutionBusted', 'ExecutionCorrected')
+                    OR reported IN ('NEW', 'PARTIALLY_FILLED', 'FILLED', 'SUSPENDED', 'STOPPED', 'DONE_FOR_DAY')) OVER so_far
                     THEN 'CANCELED' ELSE 'REJECTED' END
             WHEN (type IN ('CommandRefused', 'CommandExpired') OR (type = 'CommandFailed' AND body ->> 'sent' = 'false'))
                 AND (body ->> 'command_seq')::bigint = min(seq) OVER so_far THEN 'REJECTED'

@@ -223,7 +223,6 @@ def replaced(order: Order, event: OrderReplaced, now: Micros) -> Result:
             return order, (anomaly(order, "replaced_after_end", text, wants_query=True),)
         order, found = acknowledged(order, None)
     request = _answered_by(order, event)
-    total = order.total if event.cumulative is None else max(order.total, event.cumulative)
     before = order
     if request is not None:
         order = requests.overtaken(order, request)
@@ -231,7 +230,7 @@ def replaced(order: Order, event: OrderReplaced, now: Micros) -> Result:
     order = requests.with_terms(
         order,
         request,
-        quantity=max(event.quantity, total),
+        quantity=max(event.quantity, order.filled, order.total, event.cumulative or ZERO),
         price_limit=event.price_limit,
         price_stop=event.price_stop,
         order_type=event.order_type,
@@ -335,18 +334,19 @@ def _resolved(order: Order, event: OrderStatusReported) -> Order:
         quantity = request.quantity if event.quantity is None else event.quantity
         order = requests.overtaken(order, request)
         order = _with_ids(replace(order, pending=requests.without(order, request)), request.wire_id, None)
-    elif any(one.queries for one in order.pending):
-        request, quantity = None, event.quantity
-        order = replace(order, pending=tuple(one for one in order.pending if one.queries == 0))
     else:
-        request, quantity = None, event.quantity
+        request, quantity, asked = None, event.quantity, event.asked_at_seq
+        if asked is not None and any(one.queries for one in order.pending):
+            # Asked since the request, the broker has not done it. What it says unasked is no answer.
+            order = replace(order, pending=tuple(o for o in order.pending if not o.queries or o.seq > asked))
     if quantity is None or quantity <= ZERO or order.status not in LIVE_STATES:
         return order
-    total = order.total if event.cumulative is None else max(order.total, event.cumulative)
+    if request is not None or order.is_external:
+        quantity = max(quantity, event.cumulative or ZERO)
     return requests.with_terms(
         order,
         request,
-        quantity=max(quantity, total),
+        quantity=quantity,
         price_limit=event.price_limit,
         price_stop=event.price_stop,
         order_type=event.order_type,

@@ -129,12 +129,15 @@ def with_terms(
     """New terms in force. A request of ours names all of them; an unasked change leaves out what it does not touch.
     Prices that the type does not have are gone with the type before.
 
-    An order cannot be reduced below what it has executed, seen by us or not (FIX C.3.c).
+    Our request cannot reduce an order below what it has executed, seen by us or not (FIX C.3.c). What a broker states
+    of one of ours that it has filled beyond its quantity stands: that is an overfill, and no larger order.
     """
     limit_before, stop_before, type_before = order.price_limit, order.price_stop, order.order_type
     if pending is not None:
         limit_before, stop_before = pending.price_limit, pending.price_stop
         type_before = pending.order_type or type_before
+    if pending is not None or order.is_external:
+        quantity = max(quantity, order.filled, order.total)
     order_type = order_type or type_before
     if order_type not in STOP_TYPES:
         stop_before = None
@@ -142,7 +145,7 @@ def with_terms(
         limit_before = None
     return replace(
         order,
-        quantity=max(quantity, order.filled, order.total),
+        quantity=quantity,
         price_limit=limit_before if price_limit is None else price_limit,
         price_stop=stop_before if price_stop is None else price_stop,
         order_type=order_type,

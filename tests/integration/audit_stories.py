@@ -7,6 +7,7 @@ from eventlog.envelope import Envelope, StepRecord
 from eventlog.postgres import PostgresLog
 from oms.events.base import Event, body_text
 from oms.events.broker import (
+    CancelRejected,
     DuplicateConflict,
     ExecutionBusted,
     ExecutionCorrected,
@@ -18,6 +19,7 @@ from oms.events.broker import (
     OrderStatusReported,
     OrderUnknown,
     PositionAdjusted,
+    RejectCode,
     ReportedStatus,
 )
 from oms.events.decisions import (
@@ -56,6 +58,7 @@ def received_stop() -> list[Event]:
 
 SECOND = "sim/test/second-ids"
 LOWERED = "sim/test/lowered-count"
+FORGOTTEN = "sim/test/forgotten"
 
 
 def _own(**fields: Any) -> Any:
@@ -94,6 +97,25 @@ def _counted(cumulative: int, *, is_answer: bool = False) -> Any:
     )
 
 
+def _corrected(execution: str, quantity: int, cumulative: int) -> Any:
+    fields = _own(
+        execution=execution, revision=1, quantity=Decimal(quantity), price=Decimal(100),
+        cumulative=Decimal(cumulative), leaves=Decimal(100 - cumulative),
+    )  # fmt: skip
+    return lambda told: ExecutionCorrected(**fields(told))
+
+
+def _refused_as_dead(told: Any) -> Event:
+    """What refuses a cancel that nobody waits for says nothing of the order."""
+    return CancelRejected(
+        instrument=builders.NAME,
+        client_order_id="long-ago",
+        orig_client_order_id=told.order(Role.STOP).wire_id,
+        code=RejectCode.TOO_LATE,
+        status=ReportedStatus.CANCELED,
+    )
+
+
 def lowered_count() -> list[Event]:
     """A bust that came before what was counted before it: the answer to a later question takes the count back, and once
     more to nothing. A fill under the count comes in between."""
@@ -110,6 +132,26 @@ def lowered_count() -> list[Event]:
         _counted(30, is_answer=True),
         _counted(25, is_answer=True),
         _counted(25),
+    )
+    return [one.event for result in told.results for one in result.events]
+
+
+def forgotten_orders() -> list[Event]:
+    """A stop that is unknown under the id of its replace, after a refusal that called it dead; an entry of which the
+    broker counts more than was ordered, and takes back so much that it is open again."""
+    told = given(
+        entry(),
+        answers.ack(Role.ENTRY),
+        answers.fill(Role.ENTRY, 60),
+        answers.ack(Role.STOP),
+        answers.fill(Role.ENTRY, 30),
+        answers.replaced(Role.STOP),
+        _refused_as_dead,
+        answers.unknown(Role.STOP),
+        _counted(130),
+        _counted(130),
+        _filled("e", 40, 130),
+        _corrected("e", 5, 95),
     )
     return [one.event for result in told.results for one in result.events]
 

@@ -37,9 +37,11 @@ from oms.values import CONTEXT, Role
 from replay import audit
 from tests import pg
 from tests.integration.audit_stories import (
+    FORGOTTEN,
     LOWERED,
     SECOND,
     STORY,
+    forgotten_orders,
     lowered_count,
     received_stop,
     second_ids,
@@ -90,6 +92,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         tell(log, RECEIVED, received_stop())
         tell(log, SECOND, second_ids())
         tell(log, LOWERED, lowered_count())
+        tell(log, FORGOTTEN, forgotten_orders())
         yield World(conninfo, log)
         log.close()
 
@@ -102,7 +105,7 @@ def folded(book: Book) -> dict[tuple[str, str], tuple[Any, ...]]:
     }
 
 
-@pytest.mark.parametrize("account", [BUSY, "sim/test/busy-2", STORY, SECOND, LOWERED])
+@pytest.mark.parametrize("account", [BUSY, "sim/test/busy-2", STORY, SECOND, LOWERED, FORGOTTEN])
 def test_orders_and_positions_are_those_of_the_fold_at_every_event(world: World, account: str) -> None:
     """Given any prefix of a log, when SQL and the fold are asked, then they say the same.
 

@@ -95,7 +95,7 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "a replace leaves the quantity as it was",
         REPORTS,
-        "        quantity=max(event.quantity, total),\n        price_limit=event.price_limit,",
+        "        quantity=max(event.quantity, order.filled, order.total, event.cumulative or ZERO),\n        price_limit=event.price_limit,",
         "        quantity=order.quantity,\n        price_limit=event.price_limit,",
     ),
     wrong(

@@ -169,11 +169,16 @@ def test_answer_under_the_new_id_proves_the_replace() -> None:
     story.then(SUBMITTED, leaves=8, pending=[], quantity=D(8), price_limit=D(99), wire_ids=("X", "Y"))
 
 
-def test_answer_under_the_old_id_ends_what_was_asked_about() -> None:
+@pytest.mark.parametrize(("asked", "left"), [(None, ["REPLACE"]), (3, ["REPLACE"]), (4, []), (6, [])])
+def test_answer_under_the_old_id_ends_what_was_asked_about(asked: int | None, left: list[str]) -> None:
+    """What was said unasked, or asked before the replace at seq 4, may be older than it; its late fill had no terms."""
     story = (
         given(accepted(), change(8)).when(reported(Said.NEW, 0, 10, quantity=10)).then(pending=["REPLACE"])
     )
-    story.when(query(), reported(Said.NEW, 0, 10, quantity=10)).then(pending=[], quantity=D(10))
+    story.when(query(), reported(Said.NEW, 0, 10, quantity=10, asked=asked)).then(
+        pending=left, quantity=D(10)
+    )
+    story.when(filled("e", 8, 8, 0, own="Y")).then(FILLED if left else PARTIAL_FILLED, 8, alerts=[])
 
 
 def test_request_that_never_left_is_void() -> None:
