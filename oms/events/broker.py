@@ -259,12 +259,16 @@ class PositionLine(Part, frozen=True, kw_only=True):
 
 @register
 class BrokerSnapshotReported(Event, frozen=True, kw_only=True):
-    """Positions and open orders as of the moment our log ended at `asked_at_seq`. Incomplete proves nothing."""
+    """Positions and open orders as of the moment our log ended at `asked_at_seq`. Incomplete proves nothing.
+
+    `executions` are the ids of the day's executions, each once, where all of the books were asked for.
+    """
 
     asked_at_seq: int
     complete: bool
     positions: tuple[PositionLine, ...] = ()
     open_orders: tuple[str, ...] = ()
+    executions: tuple[str, ...] = ()
 
 
 @register

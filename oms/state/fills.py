@@ -330,33 +330,54 @@ def _not_covered(
             found = (*found, *more)
         elif is_later or (count is None and not is_named):
             order = replace(order, repeats=(*order.repeats, candidate))
+        else:
+            # What it covers says nothing any more; it is a fill only if the broker lists it.
+            order = replace(order, repeats=(*order.repeats, replace(candidate, cumulative=None)))
     return order, found
+
+
+def listed(order: Order, executions: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of fills that those on record cover and that the broker lists as executions of their own: beside the one
+    whose second id they were taken for, where it is one."""
+    known = ((one.execution, order.execution(one.execution)) for one in order.repeats)
+    return tuple(
+        name
+        for name, one in known
+        if name in executions and (one is None or (one.root != name and one.root in executions))
+    )
 
 
 def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     """Book the newest fill taken for another's second id that is just what the broker counts beyond those on record.
 
     Only what may have overtaken a bust or a correction: of the execution it was taken for, or any, where it begins at
-    or beyond all counts that came with them. To be asked once the broker has said so twice unasked, or in answer to
-    what was asked after all that is on record: a single count may be older than that (BB-052), and so may all answers
-    to what was asked before.
+    or beyond all counts that came with them; and what the broker lists beside that execution. To be asked once the
+    broker has said so twice unasked, or in answer to what was asked after all that is on record: a single count may be
+    older than that (BB-052), and so may all answers to what was asked before.
     """
     for event in reversed(order.repeats):
-        taken_for = order.execution(event.execution)
-        before, after = stretches.interval(event.cumulative, event.quantity)
-        if before is None or after is None or event.quantity != count - order.filled:
+        if event.quantity != count - order.filled:
             continue
-        if taken_for is None or taken_for.comparable or taken_for.root == event.execution:
-            continue
-        is_later = taken_for.quantity != event.quantity or before >= order.recounted
-        # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
-        if is_later and not stretches.compared(order, before, after)[0]:
+        if event.execution in order.listed or _has_overtaken(order, event):
             text = f"execution {event.execution} is not another id of one on record: the broker counts both"
             left = order.leaves
             order, found = _taken_back(order, event, text, now, seq)
             # What is open was told with the count that explains it, and is no more than that.
             return replace(order, leaves=leaves_of(order.status, order.quantity, order.filled, left)), found
     return order, ()
+
+
+def _has_overtaken(order: Order, event: OrderFilled) -> bool:
+    """Whether a fill that was taken for another's second id may have overtaken a bust or a correction."""
+    taken_for = order.execution(event.execution)
+    before, after = stretches.interval(event.cumulative, event.quantity)
+    if before is None or after is None or taken_for is None:
+        return False
+    if taken_for.comparable or taken_for.root == event.execution:
+        return False
+    is_later = taken_for.quantity != event.quantity or before >= order.recounted
+    # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
+    return is_later and not stretches.compared(order, before, after)[0]
 
 
 def _count_of(order: Order, event: OrderFilled | ExecutionCorrected | ExecutionBusted) -> Decimal:

@@ -303,7 +303,6 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     strategy.StrategyCycleBegun: _cycle_begun,
     operator.ConfigActivated: _config,
     operator.OperatorCommanded: _nothing,
-    broker.BrokerSnapshotReported: _nothing,
     broker.PositionAdjusted: _adjusted,
     decisions.EntryAccepted: _entry_accepted,
     decisions.IntentRefused: _nothing,

@@ -309,6 +309,25 @@ def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: M
     return put_order(pipeline, order, replace(order, cycles=order.cycles + 1, looked_at=now), now), ()
 
 
+def _books_listed(pipeline: Pipeline, event: broker.BrokerSnapshotReported, now: Micros, _seq: int) -> Folded:
+    """Note which fill that seemed to be on record the broker lists as an execution of its own, and ask about its order.
+
+    Books are no execution and change no position (I68); the answer does, where it counts the fill.
+    """
+    if not (event.complete and event.executions):
+        return pipeline, ()
+    for own in [own for own, order in pipeline.orders.items() if order.repeats and order.missing > ZERO]:
+        order = pipeline.orders[own]
+        listed = fills.listed(order, event.executions)
+        if not listed:
+            continue
+        if listed != order.listed:
+            pipeline = put_order(pipeline, order, replace(order, listed=listed), now)
+        if own not in pipeline.questions and not (order.pending or order.is_external):
+            pipeline = _with_question(pipeline, own, now)
+    return pipeline, ()
+
+
 _book: Final = _on_order(fills.fill, by_trade=True)
 
 FOLDS: Final[dict[type[Event], Fold]] = {
@@ -328,6 +347,7 @@ FOLDS: Final[dict[type[Event], Fold]] = {
     broker.CommandRefused: _command_refused,
     broker.CommandExpired: _command_expired,
     broker.FeeReported: _fee,
+    broker.BrokerSnapshotReported: _books_listed,
     decisions.OrderPlaced: _placed,
     decisions.ReplaceRequested: _replace_requested,
     decisions.CancelRequested: _cancel_requested,

@@ -202,6 +202,7 @@ def test_answers_queries(desk: Desk) -> None:
         complete=True,
         positions=(PositionLine(instrument="ACME", quantity=Decimal(5)),),
         open_orders=("b",),
+        executions=tuple(fill.execution for fill in desk.of(OrderFilled)[:1]),
     )
 
 

@@ -127,15 +127,20 @@ def event_of(report: Report, behaviour: Behaviour) -> Event | None:
                 complete=report.complete,
                 positions=lines,
                 open_orders=report.open_orders,
+                executions=tuple(_root(name, behaviour) for name in report.executions),
             )
     raise KeyError(report.kind)
 
 
+def _root(name: str, behaviour: Behaviour) -> str:
+    """The id of an execution without its revision."""
+    return name.rpartition(".")[0] if behaviour.revisions_in_ids else name
+
+
 def _execution(report: Report, behaviour: Behaviour) -> Event:
-    name, revision = report.execution or "", report.tag
+    name, revision = _root(report.execution or "", behaviour), report.tag
     if behaviour.revisions_in_ids:
-        name, _, digits = name.rpartition(".")
-        revision = int(digits) - 1
+        revision = int((report.execution or "").rpartition(".")[2]) - 1
     common = {
         "instrument": report.symbol,
         "client_order_id": report.client_id,

@@ -57,19 +57,21 @@ def obey(floor: Floor, command: Command, sent_at: Micros, at: Micros) -> None:
 
 def report_books(floor: Floor, asked_at_seq: int, at: Micros, *, whole: bool) -> None:
     """Report open orders and the day's executions where the whole was asked for, then the snapshot."""
-    ledger = floor.ledger
+    ledger, listed = floor.ledger, list[str]()
     if whole:
         for order in list(ledger.all_live_orders()):
             _report_status(floor, order, at)
         for execution in list(ledger.executions.values()):
             if execution.day == day_of(ledger.instruments[execution.instrument], at):
                 repeat_execution(floor, execution, ledger.orders[execution.broker_order_id], at)
+                listed.append(execution.execution)
     positions = sorted((name, held) for name, held in ledger.positions.items() if held != ZERO)
     event = BrokerSnapshotReported(
         asked_at_seq=asked_at_seq,
         complete=True,
         positions=tuple(PositionLine(instrument=name, quantity=held) for name, held in positions),
         open_orders=tuple(order.client_order_id for order in ledger.all_live_orders()),
+        executions=tuple(listed),
     )
     reply(floor, event, at)
 

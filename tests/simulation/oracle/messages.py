@@ -97,3 +97,4 @@ class Report:
     complete: bool = True
     positions: tuple[tuple[str, Decimal], ...] = ()
     open_orders: tuple[str, ...] = ()
+    executions: tuple[str, ...] = ()

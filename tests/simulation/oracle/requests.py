@@ -352,8 +352,7 @@ def tell_books(floor: Floor, request: AskBooks, at: int) -> None:
         floor.strike(quirk)
     if "no_answer" in quirks:
         return
-    if request.whole:
-        _tell_all(floor, at)
+    listed = _tell_all(floor, at) if request.whole else ()
     complete = "incomplete" not in quirks
     symbols = sorted(floor.venues)
     held = tuple((name, floor.held(name)) for name in symbols if floor.held(name))
@@ -365,18 +364,23 @@ def tell_books(floor: Floor, request: AskBooks, at: int) -> None:
             complete=complete,
             positions=held if complete else (),
             open_orders=open_ if complete else open_[:1],
+            executions=listed,
         ),
         at,
     )
 
 
-def _tell_all(floor: Floor, at: int) -> None:
+def _tell_all(floor: Floor, at: int) -> tuple[str, ...]:
+    """Open orders and the day's executions; the names of the executions."""
+    listed = []
     for order in floor.orders.all_working():
         floor.say(about(order, "status"), at)
     for execution in floor.executions:
         if execution.day == floor.day:
             order = floor.orders.of(execution.order_id)
+            listed.append(floor.history[execution.root][0].execution or "")
             for report in floor.history[execution.root]:
                 floor.say(report, at)
             if execution.fee:
                 floor.say(fee_report(order, execution), at)
+    return tuple(listed)

@@ -255,6 +255,7 @@ def test_snapshot_holds_what_is_open_and_held(desk: Desk) -> None:
         complete=True,
         positions=(PositionLine(instrument="ACME", quantity=Decimal(5)),),
         open_orders=("b",),
+        executions=tuple(one.execution for one in desk.of(OrderFilled)[:1]),
     )
 
 

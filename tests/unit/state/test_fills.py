@@ -213,7 +213,9 @@ def test_fill_that_overtook_a_correction_is_booked_with_it() -> None:
 
 def test_part_of_a_fill_stays_covered_by_its_correction() -> None:
     story = given(accepted(), filled("ab", 4, 4, 6), filled("a", 2, 2, 8), filled("b", 2, 4, 6))
-    story.when(corrected("ab", 3, 3, 7)).then(PARTIAL_FILLED, 3, alerts=[], repeats=())
+    story.when(corrected("ab", 3, 3, 7)).then(PARTIAL_FILLED, 3, alerts=[])
+    story.when(corrected("ab", 2, 2, 8, revision=2)).then(PARTIAL_FILLED, 2, alerts=[])
+    story.when(reported(ReportedStatus.PARTIALLY_FILLED, 4, 6, asked=99)).then(PARTIAL_FILLED, 2, judged=[])
 
 
 def test_covered_fills_are_kept_within_a_bound() -> None:
@@ -271,6 +273,16 @@ def test_late_fill_after_a_rejection() -> None:
 
 
 @pytest.mark.req("I14")
+def test_a_count_beyond_the_quantity_makes_no_larger_order() -> None:
+    """Once the fill that followed was no overfill, and a share of it busted left an order larger than was asked for."""
+    story = given(accepted(), reported(ReportedStatus.FILLED, 13, 0, quantity=10)).then(
+        SUBMITTED, 0, quantity=D(10)
+    )
+    story.when(filled("a", 13)).then(FILLED, 13, alerts=["overfill"], quantity=D(10))
+    story.when(reported(ReportedStatus.FILLED, 13, 0, quantity=10)).then(FILLED, 13, quantity=D(10))
+    story.when(corrected("a", 9, 9, 1)).then(PARTIAL_FILLED, 9, leaves=1, quantity=D(10))
+
+
 def test_overfill_is_booked_and_alarmed() -> None:
     story = given(accepted()).when(filled("a", 12, 12, 0)).then(FILLED, 12, leaves=0, alerts=["overfill"])
     assert story.anomalies[0].quantity == 2
