@@ -33,6 +33,7 @@ def refused(**sources: Any) -> ConfigError:
     [
         pytest.param("entry.reprice_interval_ms", 5000, marks=pytest.mark.req("OD-113")),
         pytest.param("entry.max_cycles", 3, marks=pytest.mark.req("OD-114")),
+        pytest.param("exit.max_cycles", 3, marks=pytest.mark.req("OD-114")),
         pytest.param("stop.limit_offset_pct", Decimal("0.001"), marks=pytest.mark.req("OD-115")),
         pytest.param("stop.fallback_ms", 5000, marks=pytest.mark.req("OD-116")),
         pytest.param("forced_close.start_before_close_ms", 900_000, marks=pytest.mark.req("OD-117")),

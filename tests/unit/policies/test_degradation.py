@@ -14,7 +14,7 @@ from oms.events.decisions import (
 )
 from oms.events.operator import Act
 from oms.values import MILLISECOND, SECOND, PositionSide, Role
-from tests.answers import ack, bust, confirmed, fill, replaced
+from tests.answers import ack, bust, cancelled, confirmed, fill, replaced
 from tests.builders import CLOSE, MINUTE, OPEN, act, entry, leave, opening, settings
 from tests.given import again, given, like, quote, until, wait
 from tests.unit.policies.sending import RATE, RATIO, TIGHT, abandoned, asked, cycle, filled, only, said
@@ -237,6 +237,7 @@ def test_requests_of_an_emergency_are_not_counted() -> None:
     assert story.pipeline.traffic.orders == before.orders
 
 
+@pytest.mark.req("OD-059")
 def test_requests_of_a_planned_exit_are_counted() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), confirmed)
     before = len(story.pipeline.traffic.requests)
@@ -267,6 +268,25 @@ def test_a_forced_exit_is_not_slowed() -> None:
     assert RATE in story.pipeline.traffic.degraded
     story.when(quote("99.90", "99.95"), wait(4, ms=999)).then()
     story.when(wait(0, ms=1)).then(like(ReplaceRequested, policy="exit", reason="FORCED_CLOSE"))
+
+
+@pytest.mark.req("OD-059")
+def test_an_interval_that_is_longer_anyway_stays_as_it_is() -> None:
+    slow = settings(
+        degradation__cancel_replace_rate_recover="0.01",
+        degradation__min_orders=1000,
+        entry__reprice_interval_ms=12000,
+    )
+    story = given(TIGHT, settings=slow)
+    for number in range(2):
+        story.given(entry(intent=str(number)), ack(Role.ENTRY))
+        for _ in range(3):
+            story.given(wait(12), replaced(Role.ENTRY))
+        story.given(wait(12), cancelled(Role.ENTRY))
+    story.given(entry(intent="next"), ack(Role.ENTRY))
+    assert RATE in story.pipeline.traffic.degraded
+    story.when(wait(11, ms=999)).then()
+    story.when(wait(0, ms=1)).then(like(ReplaceRequested, reason="cycle 1 of 3"))
 
 
 # --- off --------------------------------------------------------------------------------------------------------
