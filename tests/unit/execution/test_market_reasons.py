@@ -50,7 +50,7 @@ def test_a_kill_level_that_only_ends_entries_sends_nothing_to_market(
     assert not went_to_market(story)
 
 
-@pytest.mark.req("OD-026", "C-15")
+@pytest.mark.req("OD-026", "OD-071", "C-15")
 @SIDES
 def test_a_stop_filled_in_part_sends_its_rest_and_all_targets_to_market(wish: EntryRequested) -> None:
     """The targets leave first; of the hundred that the order is for, thirty are sold already."""
@@ -65,7 +65,7 @@ def test_a_stop_filled_in_part_sends_its_rest_and_all_targets_to_market(wish: En
     assert story.pipeline.live(story.trade.targets) == []
 
 
-@pytest.mark.req("OD-026")
+@pytest.mark.req("OD-026", "OD-071")
 @SIDES
 def test_a_stop_filled_in_part_cancels_the_targets_even_unelected(wish: EntryRequested) -> None:
     story = given(in_position(wish)).when(fill(Role.STOP, 1))
@@ -76,7 +76,7 @@ def test_a_stop_filled_in_part_cancels_the_targets_even_unelected(wish: EntryReq
     )
 
 
-@pytest.mark.req("OD-026")
+@pytest.mark.req("OD-026", "OD-071")
 @SIDES
 @pytest.mark.parametrize("sold", [0, 100])
 def test_a_stop_filled_not_at_all_or_as_a_whole_is_no_such_emergency(wish: EntryRequested, sold: int) -> None:

@@ -65,6 +65,7 @@ def test_a_target_that_does_not_fill_gives_its_quantity_back_after_a_while() -> 
     story.when(wait(0, ms=1)).then(like(ReplaceRequested, policy="protective_stop", quantity=70))
 
 
+@pytest.mark.req("OD-047")
 def test_what_a_target_has_filled_is_not_sold_again() -> None:
     story = reached().given(ack(Role.TARGET), fill(Role.TARGET, 10), replaced(Role.STOP))
     story.given(quote("100.80", "100.82"), wait(5), cancelled(Role.TARGET), replaced(Role.STOP), wait(5))

@@ -1,18 +1,21 @@
 """A stop that was elected and does not fill, or fills in part."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from oms.events.base import Event
 from oms.events.broker import ExecutionBusted
-from oms.events.decisions import CancelRequested, CloseRequested, ReplaceRequested
+from oms.events.decisions import CancelRequested, CloseRequested, OrderPlaced, ReplaceRequested, TradeClosed
 from oms.events.operator import Act
 from oms.policies.stop_fallback import levels
 from oms.values import OrderType, PositionSide, Role
-from tests.answers import ack, cancelled, confirmed, fill, in_position, triggered
-from tests.builders import CLOSE, MINUTE, NAME, act, entry, halt, leave, settings
-from tests.given import Story, again, given, like, until, wait
+from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, replaced, triggered
+from tests.builders import CLOSE, MINUTE, NAME, act, entry, halt, leave, resume, settings
+from tests.given import Story, again, given, like, quote, until, wait
+from tests.unit.policies.test_add_on import MIRROR, at
+from tests.unit.policies.test_exit import targets_gone
 
 
 @pytest.mark.req("OD-022", "OD-030", "OD-025")
@@ -98,6 +101,7 @@ def test_an_elected_stop_of_what_is_sold_needs_no_fallback() -> None:
     story.when(wait(6)).then_none(CloseRequested)
 
 
+@pytest.mark.req("OD-071")
 def test_a_fill_that_never_was_is_no_evidence() -> None:
     def busted_before(story: Story) -> Event:
         stop = story.order(Role.STOP)
@@ -108,3 +112,74 @@ def test_a_fill_that_never_was_is_no_evidence() -> None:
     story = given(in_position(), busted_before).when(fill(Role.STOP, 10, at="99"))
     (close,) = [one for one in story.told if isinstance(one, CloseRequested)]
     assert close.evidence == (story.order(Role.STOP).executions[-1].seq,)
+
+
+@MIRROR
+@pytest.mark.req("OD-071", "C-15")
+@pytest.mark.parametrize("elected", [True, False])
+@pytest.mark.parametrize("sold", [1, 99])
+def test_a_stop_filled_in_part_closes_all_at_market_in_that_step(
+    side: PositionSide, sold: int, elected: bool
+) -> None:
+    """Nothing is waited for but the targets, and what is sold is what was held."""
+    wish = entry(side=side, zone_max=at(side, "0.10"), stop=at(side, "-1"))
+    story = given(in_position(wish), *([triggered] if elected else [])).when(fill(Role.STOP, sold))
+    story.then_among(like(CloseRequested, reason="STOP_PARTIAL_FILL", market=True, policy="stop_fallback"))
+    assert [bool(one.pending) for one in story.pipeline.live(story.trade.targets)] == [True, True]
+    story.when(targets_gone).then(
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, reason="STOP_PARTIAL_FILL")
+    )
+    story.given(replaced(Role.STOP)).when(fill(Role.EXIT, at=at(side, "-1.20")))
+    story.then_among(like(TradeClosed, quantity=100, reason="STOP_PARTIAL_FILL"))
+    assert (story.pipeline.position, story.pipeline.open_trades) == (0, ())
+
+
+@pytest.mark.req("OD-071", "C-15")
+def test_a_target_that_fills_meanwhile_is_cut_from_the_emergency() -> None:
+    story = given(in_position(), triggered, fill(Role.STOP, 30), fill(Role.TARGET, 10, nth=0))
+    story.when(targets_gone).then(like(ReplaceRequested, order_type=OrderType.MARKET, quantity=90))
+    story.given(replaced(Role.STOP))
+    assert story.order(Role.EXIT).leaves == story.trade.held == 60
+
+
+@pytest.mark.req("OD-071")
+def test_targets_that_do_not_answer_hold_the_emergency_up_for_two_seconds() -> None:
+    story = given(in_position(), triggered, fill(Role.STOP, 30)).when(wait(1, ms=999))
+    story.then_none(ReplaceRequested)
+    story.when(wait(0, ms=1)).then_among(like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100))
+
+
+@pytest.mark.req("OD-071")
+def test_the_rest_of_a_stop_that_ended_half_filled_goes_to_market_as_an_exit() -> None:
+    story = given(in_position(), triggered, fill(Role.STOP, 30), cancelled(Role.STOP))
+    story.when(targets_gone).then_among(
+        like(
+            OrderPlaced, role=Role.EXIT, order_type=OrderType.MARKET, quantity=70, reason="STOP_PARTIAL_FILL"
+        )
+    )
+
+
+@pytest.mark.req("OD-071")
+@pytest.mark.parametrize("before", [leave(), until(CLOSE - 15 * MINUTE)])
+def test_a_close_by_limits_gives_way_to_the_emergency(before: Any) -> None:
+    story = given(in_position(), before).when(fill(Role.STOP, 30))
+    story.then_among(like(CloseRequested, reason="STOP_PARTIAL_FILL", market=True))
+
+
+@pytest.mark.req("OD-071", "I59")
+def test_in_a_halt_the_targets_leave_and_the_rest_follows_when_it_ends() -> None:
+    story = given(in_position(), halt()).when(fill(Role.STOP, 30))
+    leaving = like(CancelRequested, policy="targets", reason="stop triggered")
+    story.then_among(leaving, leaving).then_none(CloseRequested)
+    story.given(targets_gone).when(resume(), quote("98.90", "98.92")).then_among(
+        like(CloseRequested, reason="STOP_PARTIAL_FILL", market=True),
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, reason="STOP_PARTIAL_FILL"),
+    )
+
+
+@pytest.mark.req("OD-071")
+def test_a_target_that_refuses_to_leave_is_told_again_after_the_stop_has_ended() -> None:
+    story = given(in_position(), triggered, fill(Role.STOP, 30), cancelled(Role.STOP))
+    story.when(refused(Role.TARGET, 0), wait(1)).then_among(
+        like(CancelRequested, policy="targets", reason="STOP_PARTIAL_FILL")
+    )

@@ -263,7 +263,7 @@ def test_exhaustion_takes_the_ladder_at_once() -> None:
     story.given(confirmed).when(quote("100.40", "100.42"), wait(10)).then()
 
 
-@pytest.mark.req("I46")
+@pytest.mark.req("OD-047", "I46")
 def test_shrink_from_the_far_end_when_the_position_does() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY, 60), fill(Role.ENTRY, 40), confirmed)
     story.when(bust(Role.ENTRY)).then_among(like(ReplaceRequested, policy="targets", quantity=30))

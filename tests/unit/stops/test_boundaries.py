@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from oms.events.decisions import ReplaceRequested, StopMoved
 from oms.formulas.indicators import Swings
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import CANDIDATES, effective_stop
 from oms.stops.base import excursion_r, is_better
 from oms.values import PositionSide, Role
-from tests.answers import cancelled, confirmed, fill, in_position
-from tests.builders import entry
-from tests.given import Story, given, quote
+from tests.answers import ack, cancelled, confirmed, fill, in_position
+from tests.builders import entry, opening, settings
+from tests.given import Input, Story, bar, given, like, quote, wait
+from tests.unit.policies.test_add_on import MIRROR, at, market
 from tests.unit.stops.test_candidates import SHORT
 
 
@@ -106,3 +108,62 @@ def test_without_risk_there_is_no_excursion() -> None:
     trade = given(in_position()).trade
     assert excursion_r(replace(trade, stop0=trade.ideal)) is None
     assert excursion_r(replace(trade, mfe=Decimal("101.5"))) == Decimal("1.5")
+
+
+@MIRROR
+@pytest.mark.req("OD-082")
+@pytest.mark.parametrize(
+    ("pct", "best", "expected"),
+    [
+        ("0.5", "0.99", None),
+        ("0.5", "1.00", "0.50"),
+        ("0.5", "1.01", "0.50"),
+        ("0.5", "1.02", "0.51"),
+        ("0.25", "1.00", "0.25"),
+        ("0.25", "2.00", "0.50"),
+        ("0", "1.00", "0"),
+        ("1", "1.00", "1.00"),
+    ],
+)
+def test_the_lock_keeps_its_share_of_the_best_excursion(
+    side: PositionSide, pct: str, best: str, expected: str | None
+) -> None:
+    """From one R on; what is no whole tick goes away from the market."""
+    wish = entry(side=side, zone_max=at(side, "0.10"), stop=at(side, "-1"))
+    story = given(in_position(wish), settings=settings(mfe_lock__pct=pct))
+    trade = replace(story.trade, mfe=Decimal(at(side, best)))
+    found = CANDIDATES["mfe_lock"](story.view, trade)
+    assert found == (None if expected is None else Decimal(at(side, expected)))
+
+
+@MIRROR
+@pytest.mark.req("OD-082", "OD-084")
+def test_the_lock_counts_from_the_average_entry_and_never_from_less_than_the_best(side: PositionSide) -> None:
+    """In at 0.03 on average: the planned dollar of risk is earned at 1.03, and a cent before it is not."""
+    story = given(
+        entry(side=side, zone_max=at(side, "0.10"), stop=at(side, "-1")),
+        ack(Role.ENTRY),
+        fill(Role.ENTRY, 40, at=at(side, "0")),
+        fill(Role.ENTRY, 60, at=at(side, "0.05")),
+        confirmed,
+    )
+
+    def minute(worst: str, best: str) -> Input:
+        low, high = sorted((Decimal(at(side, worst)), Decimal(at(side, best))))
+        return bar(low, high, at(side, worst))
+
+    story.given(wait(120), market(side, "0.90")).when(minute("0.80", "1.02")).then()
+    story.given(wait(60)).when(minute("0.80", "1.03")).then(
+        like(StopMoved, level=at(side, "0.53"), candidate="mfe_lock"),
+        like(ReplaceRequested, policy="protective_stop", price_stop=at(side, "0.53")),
+    )
+    story.given(confirmed, wait(60)).when(minute("0.70", "0.90")).then()
+    assert CANDIDATES["mfe_lock"](story.view, story.trade) == Decimal(at(side, "0.53"))
+
+
+@pytest.mark.req("OD-082")
+def test_the_lock_keeps_the_share_that_was_set_when_the_trade_began() -> None:
+    (activation,) = opening(settings(mfe_lock__pct="0.25"))[2:]
+    story = given(in_position(), activation)
+    trade = replace(story.trade, mfe=Decimal("101.00"))
+    assert CANDIDATES["mfe_lock"](story.view, trade) == Decimal("100.50")
