@@ -143,6 +143,7 @@ def test_a_second_id_goes_on_naming_its_fill_after_a_bust_elsewhere() -> None:
     story.then(PARTIAL_FILLED, 4).when(busted("a2", 0, 10)).then(SUBMITTED, 0, alerts=[])
 
 
+@pytest.mark.req("OD-013")
 def test_a_new_price_under_the_first_id_is_of_the_fill_known_under_its_second() -> None:
     """Once it was booked beside that one."""
     story = given(accepted(), filled("b", 4, 4, 6), corrected("a", 4, 4, 6, price="101"))
