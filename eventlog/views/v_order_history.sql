@@ -42,18 +42,24 @@ terms AS (
         AND asked.body ->> 'wire_id' = report.wire_id
     WHERE report.client_order_id IS NOT NULL
 ),
+named AS (
+    SELECT terms.*, max(terms_seq) FILTER (WHERE is_effective) OVER (
+        PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq
+    ) AS in_force
+    FROM terms
+),
 counted AS (
-    SELECT terms.*,
+    SELECT named.*,
         sum(quantity_change) OVER so_far AS filled,
         sum(value_change) OVER so_far AS value,
-        count(quantity_new) OVER so_far AS terms_no,
-        max(terms_seq) FILTER (WHERE is_effective) OVER so_far AS in_force,
+        -- What is told under the id of terms that are history changes none.
+        count(quantity_new) FILTER (WHERE wire_id IS NULL OR terms_seq >= in_force) OVER so_far AS terms_no,
         count(*) FILTER (
             -- A new price shifts no count; a restatement may come as a report of the fill.
             WHERE is_lowered OR counted AND (type = 'ExecutionBusted' OR quantity_change <> 0 AND (
                 type = 'ExecutionCorrected' OR (body ->> 'revision')::int > 0))
         ) OVER so_far AS epoch
-    FROM terms
+    FROM named
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),
 ordered AS (
@@ -61,7 +67,9 @@ ordered AS (
         max(cumulative) OVER (
             PARTITION BY shard, account, pipeline, client_order_id, epoch ORDER BY seq
         ) AS total,
-        max(quantity_new) OVER (PARTITION BY shard, account, pipeline, client_order_id, terms_no) AS quantity_asked,
+        max(quantity_new) FILTER (WHERE wire_id IS NULL OR terms_seq >= in_force) OVER (
+            PARTITION BY shard, account, pipeline, client_order_id, terms_no
+        ) AS quantity_asked,
         count(*) FILTER (
             WHERE leaves_reported IS NOT NULL OR type IN ('OrderPlaced', 'OrderFilled', 'OrderReplaced')
         ) OVER (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq) AS leaves_no

@@ -16,6 +16,7 @@ from oms.events.broker import (
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
+    OrderReplaced,
     OrderStatusReported,
     OrderUnknown,
     PositionAdjusted,
@@ -105,6 +106,25 @@ def _corrected(execution: str, quantity: int, cumulative: int) -> Any:
     return lambda told: ExecutionCorrected(**fields(told))
 
 
+def _seen_under_its_new_id(told: Any) -> Event:
+    """The stop as its replace wanted it, whose own answer is late."""
+    wanted = told.order(Role.STOP).pending[-1]
+    return OrderStatusReported(
+        instrument=builders.NAME,
+        client_order_id=wanted.wire_id,
+        status=ReportedStatus.NEW,
+        quantity=wanted.quantity,
+        leaves=wanted.quantity,
+    )
+
+
+def _replaced_long_ago(told: Any) -> Event:
+    former, own = told.order(Role.STOP).wire_ids[-2], told.order(Role.STOP).client_order_id
+    return OrderReplaced(
+        instrument=builders.NAME, client_order_id=former, orig_client_order_id=own, quantity=Decimal(80)
+    )
+
+
 def _refused_as_dead(told: Any) -> Event:
     """What refuses a cancel that nobody waits for says nothing of the order."""
     return CancelRejected(
@@ -137,15 +157,19 @@ def lowered_count() -> list[Event]:
 
 
 def forgotten_orders() -> list[Event]:
-    """A stop that is unknown under the id of its replace, after a refusal that called it dead; an entry of which the
-    broker counts more than was ordered, and takes back so much that it is open again."""
+    """A stop that is unknown under the id of its replace, after a refusal that called it dead and a late word of the
+    replace before; an entry of which the broker counts more than was ordered, and takes back so much that it is open
+    again."""
     told = given(
         entry(),
         answers.ack(Role.ENTRY),
         answers.fill(Role.ENTRY, 60),
         answers.ack(Role.STOP),
-        answers.fill(Role.ENTRY, 30),
+        answers.fill(Role.ENTRY, 20),
+        _seen_under_its_new_id,
+        answers.fill(Role.ENTRY, 10),
         answers.replaced(Role.STOP),
+        _replaced_long_ago,
         _refused_as_dead,
         answers.unknown(Role.STOP),
         _counted(130),
