@@ -22,14 +22,12 @@ terms AS (
                     report.type IN ('OrderFilled', 'OrderReplaced') ORDER BY report.seq
             ) = 1 THEN (asked.body ->> 'quantity')::numeric
         END AS quantity_new,
-        -- Terms are known by their id: that of a replace we asked for, or one that the broker was first to use.
-        coalesce(asked.seq, min(report.seq) OVER (
-            PARTITION BY report.shard, report.account, report.pipeline, report.client_order_id, report.wire_id
-        )) AS terms_seq,
-        report.type IN ('OrderPlaced', 'OrderReplaced') OR execution.counted
-            OR report.type = 'OrderStatusReported' AND report.body ->> 'status' NOT IN (
+        asked.seq AS asked_seq,
+        report.type IN ('OrderPlaced', 'OrderReplaced') OR asked.seq IS NOT NULL AND (
+            execution.counted OR report.type = 'OrderStatusReported' AND report.body ->> 'status' NOT IN (
                 'REJECTED', 'CANCELED', 'EXPIRED', 'PENDING_NEW', 'PENDING_CANCEL', 'PENDING_REPLACE'
-            ) AS is_effective,
+            )
+        ) AS is_effective,
         CASE WHEN report.type = 'OrderStatusReported' THEN report.body ->> 'status' END AS reported
     FROM oms.v_report AS report
     LEFT JOIN oms.v_execution AS execution ON execution.shard = report.shard
@@ -43,23 +41,45 @@ terms AS (
     WHERE report.client_order_id IS NOT NULL
 ),
 named AS (
-    SELECT terms.*, max(terms_seq) FILTER (WHERE is_effective) OVER (
-        PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq
-    ) AS in_force
+    -- Terms are known by their id on the wire, and in force from the first word of it.
+    SELECT terms.*,
+        min(seq) FILTER (WHERE is_effective) OVER of_id AS effective_seq,
+        min(seq) FILTER (WHERE type IN ('OrderUnknown', 'ReplaceRejected')) OVER of_id AS given_up_seq,
+        max(asked_seq) FILTER (WHERE is_effective) OVER (
+            PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS newest_asked_seq
     FROM terms
+    WINDOW of_id AS (PARTITION BY shard, account, pipeline, client_order_id, wire_id)
+),
+ranked AS (
+    -- A replace that was still awaited when a later one took effect is history, whatever is heard of it.
+    SELECT named.*,
+        CASE WHEN NOT coalesce(bool_or(
+            seq = effective_seq AND newest_asked_seq > asked_seq
+            AND effective_seq <= coalesce(given_up_seq, effective_seq)
+        ) OVER (PARTITION BY shard, account, pipeline, client_order_id, wire_id), false) THEN effective_seq END AS terms_seq
+    FROM named
+),
+forced AS (
+    SELECT ranked.*,
+        max(terms_seq) FILTER (WHERE is_effective) OVER (
+            PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq
+        ) AS in_force
+    FROM ranked
 ),
 counted AS (
-    SELECT named.*,
+    SELECT forced.*,
         sum(quantity_change) OVER so_far AS filled,
         sum(value_change) OVER so_far AS value,
         -- What is told under the id of terms that are history changes none.
-        count(quantity_new) FILTER (WHERE wire_id IS NULL OR terms_seq >= in_force) OVER so_far AS terms_no,
+        count(quantity_new) FILTER (WHERE effective_seq IS NULL OR terms_seq >= in_force) OVER so_far AS terms_no,
         count(*) FILTER (
             -- A new price shifts no count; a restatement may come as a report of the fill.
             WHERE is_lowered OR counted AND (type = 'ExecutionBusted' OR quantity_change <> 0 AND (
                 type = 'ExecutionCorrected' OR (body ->> 'revision')::int > 0))
         ) OVER so_far AS epoch
-    FROM named
+    FROM forced
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),
 ordered AS (
@@ -67,7 +87,7 @@ ordered AS (
         max(cumulative) OVER (
             PARTITION BY shard, account, pipeline, client_order_id, epoch ORDER BY seq
         ) AS total,
-        max(quantity_new) FILTER (WHERE wire_id IS NULL OR terms_seq >= in_force) OVER (
+        max(quantity_new) FILTER (WHERE effective_seq IS NULL OR terms_seq >= in_force) OVER (
             PARTITION BY shard, account, pipeline, client_order_id, terms_no
         ) AS quantity_asked,
         count(*) FILTER (
