@@ -68,8 +68,8 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade |
         found = (*found, *late)
     if order.pending:
         order = _proven(order, event.client_order_id)
-    if order.repeats and before is not None and after is not None:
-        order = replace(order, repeats=stretches.untaken(order, before, after))
+    if order.repeats:
+        order = replace(order, repeats=stretches.untaken(order, event))
     return _booked(order, event, before, after, found, now, seq, trade)
 
 
@@ -311,9 +311,11 @@ def _not_covered(
     found: tuple[Anomaly, ...] = ()
     kept, order, count = order.repeats, replace(order, repeats=()), restated.cumulative
     for event in kept:
+        taken_for = order.execution(event.execution)
+        if taken_for is not None and taken_for.root == event.execution:
+            continue  # It is on record by its own name.
         before, after = stretches.interval(event.cumulative, event.quantity)
         is_later = before is not None and count is not None and before >= count
-        taken_for = order.execution(event.execution)
         is_named = taken_for is not None
         # What goes by its own id is restated; what may be missing is the other one, at the revision that is known.
         is_own = event.execution == restated.execution
@@ -336,17 +338,6 @@ def _not_covered(
     return order, found
 
 
-def listed(order: Order, executions: tuple[str, ...]) -> tuple[str, ...]:
-    """Ids of fills that those on record cover and that the broker lists as executions of their own: beside the one
-    whose second id they were taken for, where it is one."""
-    known = ((one.execution, order.execution(one.execution)) for one in order.repeats)
-    return tuple(
-        name
-        for name, one in known
-        if name in executions and (one is None or (one.root != name and one.root in executions))
-    )
-
-
 def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     """Book the newest fill taken for another's second id that is just what the broker counts beyond those on record.
 
@@ -358,26 +349,13 @@ def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
     for event in reversed(order.repeats):
         if event.quantity != count - order.filled:
             continue
-        if event.execution in order.listed or _has_overtaken(order, event):
+        if event.execution in order.listed or stretches.has_overtaken(order, event):
             text = f"execution {event.execution} is not another id of one on record: the broker counts both"
             left = order.leaves
             order, found = _taken_back(order, event, text, now, seq)
             # What is open was told with the count that explains it, and is no more than that.
             return replace(order, leaves=leaves_of(order.status, order.quantity, order.filled, left)), found
     return order, ()
-
-
-def _has_overtaken(order: Order, event: OrderFilled) -> bool:
-    """Whether a fill that was taken for another's second id may have overtaken a bust or a correction."""
-    taken_for = order.execution(event.execution)
-    before, after = stretches.interval(event.cumulative, event.quantity)
-    if before is None or after is None or taken_for is None:
-        return False
-    if taken_for.comparable or taken_for.root == event.execution:
-        return False
-    is_later = taken_for.quantity != event.quantity or before >= order.recounted
-    # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
-    return is_later and not stretches.compared(order, before, after)[0]
 
 
 def _count_of(order: Order, event: OrderFilled | ExecutionCorrected | ExecutionBusted) -> Decimal:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from oms.events import broker, decisions
 from oms.events.base import Event
-from oms.state import fills, reports, requests, traffic
+from oms.state import fills, reports, requests, stretches, traffic
 from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
 from oms.state.pipeline import Pipeline, Question, Restatement, put_order, put_trade
 from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
@@ -316,14 +316,13 @@ def _books_listed(pipeline: Pipeline, event: broker.BrokerSnapshotReported, now:
     """
     if not (event.complete and event.executions):
         return pipeline, ()
-    for own in [own for own, order in pipeline.orders.items() if order.repeats and order.missing > ZERO]:
+    for own in [own for own, order in pipeline.orders.items() if order.repeats]:
         order = pipeline.orders[own]
-        listed = fills.listed(order, event.executions)
-        if not listed:
-            continue
+        listed = stretches.listed(order, event.executions)
         if listed != order.listed:
             pipeline = put_order(pipeline, order, replace(order, listed=listed), now)
-        if own not in pipeline.questions and not (order.pending or order.is_external):
+        is_short = bool(listed) and order.missing > ZERO
+        if is_short and own not in pipeline.questions and not (order.pending or order.is_external):
             pipeline = _with_question(pipeline, own, now)
     return pipeline, ()
 

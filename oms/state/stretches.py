@@ -66,17 +66,41 @@ def is_covered(order: Order, before: Decimal | None, after: Decimal | None) -> b
     return before is not None and after is not None and compared(order, before, after)[0] == after - before
 
 
-def untaken(order: Order, before: Decimal, after: Decimal) -> tuple[OrderFilled, ...]:
-    """The second ids that are kept in mind, without those of executions taken back that lie on the stretch which a new
-    fill takes: what they might have been has come."""
+def untaken(order: Order, event: OrderFilled) -> tuple[OrderFilled, ...]:
+    """The second ids that are kept in mind, without that of a new fill, and without those of executions taken back that
+    lie on the stretch which it takes: what they might have been has come."""
+    kept = (one for one in order.repeats if one.execution != event.execution)
+    taken = interval(event.cumulative, event.quantity)
     return tuple(
         one
-        for one in order.repeats
-        if interval(one.cumulative, one.quantity) != (before, after)
+        for one in kept
+        if None in taken
+        or interval(one.cumulative, one.quantity) != taken
         or (taken_for := order.execution(one.execution)) is None
         or taken_for.comparable
         or taken_for.quantity == one.quantity
     )
+
+
+def listed(order: Order, executions: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of fills that those on record cover and that the broker lists as executions of their own: beside all of the
+    order that are on record, which it must call by the names that we know."""
+    kept = {one.execution for one in order.repeats}
+    known = set(executions) - kept
+    if not all(known.intersection((one.root, *one.aliases)) for one in order.executions if one.quantity):
+        return ()
+    return tuple(one.execution for one in order.repeats if one.execution in executions)
+
+
+def has_overtaken(order: Order, event: OrderFilled) -> bool:
+    """Whether a fill that was taken for another's second id may have overtaken a bust or a correction."""
+    taken_for = order.execution(event.execution)
+    before, after = interval(event.cumulative, event.quantity)
+    if before is None or after is None or taken_for is None or taken_for.comparable:
+        return False
+    is_later = taken_for.quantity != event.quantity or before >= order.recounted
+    # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
+    return is_later and not compared(order, before, after)[0]
 
 
 def restated_before(order: Order, count: Decimal | None, quantity: Decimal) -> Execution | None:

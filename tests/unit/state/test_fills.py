@@ -276,9 +276,7 @@ def test_late_fill_after_a_rejection() -> None:
 @pytest.mark.req("I14")
 def test_a_count_beyond_the_quantity_makes_no_larger_order() -> None:
     """Once the fill that followed was no overfill, and a share of it busted left an order larger than was asked for."""
-    story = given(accepted(), reported(ReportedStatus.FILLED, 13, 0, quantity=10)).then(
-        SUBMITTED, 0, quantity=D(10)
-    )
+    story = given(accepted(), reported(ReportedStatus.FILLED, 13, 0, quantity=10)).then(quantity=D(10))
     story.when(filled("a", 13)).then(FILLED, 13, alerts=["overfill"], quantity=D(10))
     story.when(reported(ReportedStatus.FILLED, 13, 0, quantity=10)).then(FILLED, 13, quantity=D(10))
     story.when(corrected("a", 9, 9, 1)).then(PARTIAL_FILLED, 9, leaves=1, quantity=D(10))

@@ -93,3 +93,39 @@ def test_nothing_is_asked_while_the_count_is_explained() -> None:
     story = given(accepted(), filled("f", 1, 1, 9), filled("b", 1, 1, 9)).when(books("f", "b"))
     story.then(PARTIAL_FILLED, 1, alerts=[])
     assert not story.pipeline.questions
+
+
+def within_another() -> Story:
+    """b lies within a at another price; the broker counts a as 1, b and c, and lists them."""
+    story = given(accepted(), filled("a", 2, 2, 8), filled("b", 1, 2, 8, price="99"), filled("c", 1, 3, 7))
+    story.when(corrected("a", 1, 3, 7, revision=2), reported(PART, 3, 7, asked=8)).then(PARTIAL_FILLED, 2)
+    return story.when(books("a", "b", "c")).then(PARTIAL_FILLED, 2, listed=("b",))
+
+
+@pytest.mark.parametrize(
+    ("told", "filled_", "count"),
+    [
+        (filled("b", 1, 2, 8, price="99"), 3, 4),
+        (filled("b", 1, price="99"), 3, 4),
+        (busted("b", 2, 8), 2, 3),
+        (corrected("b", 2, 4, 6), 4, 5),
+    ],
+    ids=["told again", "without totals", "busted", "corrected"],
+)
+def test_a_listed_fill_that_is_on_record_is_not_booked_again(told: Event, filled_: int, count: int) -> None:
+    """The answer counts one more, whose report is still on its way."""
+    story = within_another().when(told).then(PARTIAL_FILLED, filled_, repeats=())
+    story.when(reported(PART, count, 10 - count, asked=99)).then(PARTIAL_FILLED, filled_, judged=[])
+    story.when(filled("g", 1, count, 10 - count)).then(PARTIAL_FILLED, count)
+
+
+def test_a_list_that_calls_the_others_by_names_we_do_not_know_tells_nothing() -> None:
+    """f may be in it as b, and what the broker counts beside it may be lost."""
+    story = given(accepted(), filled("f", 1, 1, 9), filled("b", 1, 1, 9, price="99"), reported(PART, 2, 8))
+    story.when(books("b"), reported(PART, 2, 8, asked=6)).then(PARTIAL_FILLED, 1)
+    story.when(filled("g", 1, 2, 8)).then(PARTIAL_FILLED, 2)
+
+
+def test_the_newest_list_stands() -> None:
+    story = doubted().when(books(*ALL)).then(listed=("b",)).when(books("a", "c", "f")).then(listed=())
+    story.when(reported(PART, 2, 8, asked=13)).then(PARTIAL_FILLED, 1)
