@@ -371,4 +371,10 @@ CORPUS: tuple[Wrong, ...] = (
             "",
         ),
     ),
+    wrong(
+        "what the broker counts and nobody saw is sold again",
+        "oms/state/pipeline.py",
+        "            left -= unseen",
+        "            left -= ZERO",
+    ),
 )

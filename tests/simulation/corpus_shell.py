@@ -250,4 +250,16 @@ SHELL: tuple[Wrong, ...] = (
         "    if view.account.kill_level >= CANCEL_OPENERS:",
         "    if False:",
     ),
+    wrong(
+        "the broker is asked as if it knew what is held back",
+        "oms/shell/virtual.py",
+        "        known = min((one.seq - 1 for one in self._held), default=self._runner.head.seq)",
+        "        known = self._runner.head.seq",
+    ),
+    wrong(
+        "what was settled while it was held back leaves all the same",
+        "oms/shell/virtual.py",
+        "if self._order_of(one) not in asked and self._is_open(one)]",
+        "if self._order_of(one) not in asked]",
+    ),
 )
