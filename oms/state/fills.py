@@ -126,6 +126,7 @@ def _booked(
         first_fill_at=now if order.first_fill_at is None else order.first_fill_at,
         ended_at=ended_at_of(order, status, now),
         broker_ids=broker_ids,
+        listed=(),
     )
     if filled > ordered or total > filled:
         found = (*found, *excess(order, changed), *gap(order, changed))
@@ -179,6 +180,8 @@ def _restate(
             order = stretches.with_alias(order, known, event.execution)
             known = order.execution(event.execution)
     same_quantity = known is not None and known.quantity == quantity
+    if known is not None and same_quantity:
+        order = _without_namesake(order, known, event.execution)
     if known is None:
         new = Execution(
             root=event.execution,
@@ -220,6 +223,7 @@ def _restate(
         first_fill_at=now if order.first_fill_at is None and filled else order.first_fill_at,
         ended_at=ended_at_of(order, status, now),
         pending=without_submit(order),
+        listed=order.listed if known is not None else (),
     )
     if order.status is FILLED and changed.status is CANCELED:
         # Its end was reported when it did not matter any more; now something is left that it will not sell.
@@ -228,6 +232,14 @@ def _restate(
         changed, more = _not_covered(changed, event, now, seq)
         found = (*found, *more)
     return changed, (*found, *excess(order, changed), *gap(order, changed))
+
+
+def _without_namesake(order: Order, known: Execution, name: str) -> Order:
+    """The order after a new price under a second id of an execution: from here on nobody can tell what would be whose,
+    so that the kept fill of that id is no other execution."""
+    if known.root == name:
+        return order
+    return replace(order, repeats=tuple(one for one in order.repeats if one.execution != name))
 
 
 def counted(order: Order, cumulative: Decimal | None, leaves: Decimal | None, now: Micros) -> Result:

@@ -161,8 +161,8 @@ class Order(Struct, frozen=True, gc=False, kw_only=True):
     `leaves` is what can still execute; `total` is the broker's highest count since the last bust or correction, and
     `counted_seq` the event that last changed it or `filled`; `recounted` is the highest count that came with one.
     `executions` stand in the order of their first report; `repeats` are fills that those on record cover, `listed`
-    those of them that the broker has as executions of their own. An end that is `assumed` is reversed by evidence.
-    `looked_at` is when its price was last looked at and left as it was.
+    those of them that the broker has as executions of their own, until another comes on record. An end that is
+    `assumed` is reversed by evidence. `looked_at` is when its price was last looked at and left as it was.
     """
 
     client_order_id: str

@@ -129,3 +129,20 @@ def test_a_list_that_calls_the_others_by_names_we_do_not_know_tells_nothing() ->
 def test_the_newest_list_stands() -> None:
     story = doubted().when(books(*ALL)).then(listed=("b",)).when(books("a", "c", "f")).then(listed=())
     story.when(reported(PART, 2, 8, asked=13)).then(PARTIAL_FILLED, 1)
+
+
+@pytest.mark.parametrize("also", [filled("g", 1, 2, 8), filled("g", 1), corrected("g", 1, 2, 8)])
+def test_a_list_says_nothing_of_what_comes_on_record_after_it(also: Event) -> None:
+    """g may be b by another name."""
+    story = doubted().when(books(*ALL), also).then(PARTIAL_FILLED, 2, listed=())
+    story.when(reported(PART, 3, 7, asked=99)).then(PARTIAL_FILLED, 2, judged=[])
+
+
+def test_a_fill_whose_price_was_corrected_as_that_of_another_is_never_booked_beside_it() -> None:
+    """The correction stands with f; a bust of f at that revision would be taken for known."""
+    story = (
+        doubted()
+        .when(books(*ALL), corrected("b", 1, 2, 8, price="101"))
+        .then(PARTIAL_FILLED, 1, value=D(101))
+    )
+    story.when(books(*ALL), reported(PART, 2, 8, asked=99)).then(PARTIAL_FILLED, 1, judged=[])
