@@ -13,7 +13,8 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
     """The price at which the rest of the trade no longer loses, once a target has filled.
 
     One tick less than the nearest working target where a rung lies that close to the entry: at one price stop and
-    target would both execute, and sell more than there is.
+    target would both execute, and sell more than there is. None while an exhausted move sells for no more than the
+    entry: it is on its way out, and the stop stays where it was.
     """
     price = trade.price_entry if has_target_fill(view, trade) else None
     if price is None:
@@ -28,9 +29,13 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
         # The way out is taken to cost what the way in did; fees of exits would move the stop tick by tick.
         amount = max(trade.fees_entry, ZERO) * 2 / (trade.entered * view.pipeline.instrument.multiplier)
     level = break_even_price(price, trade.side, mode, amount, view.tick)
-    for target in view.live(trade.targets):
-        limit = target.price_limit
-        # One that sells at a loss, as an exhausted move is left, keeps nothing from being stopped.
-        if limit is not None and is_better(trade, limit, price) and not is_better(trade, limit, level):
-            level = on_tick(trade, limit - SIGN_OF[trade.side] * view.tick, view.tick)
+    limits = [target.price_limit for target in view.live(trade.targets)]
+    # A price that was asked for may be in force already.
+    limits += [one.price_limit for target in view.live(trade.targets) for one in target.pending]
+    for limit in limits:
+        if limit is None or is_better(trade, limit, level):
+            continue
+        if not is_better(trade, limit, price):
+            return None
+        level = on_tick(trade, limit - SIGN_OF[trade.side] * view.tick, view.tick)
     return level

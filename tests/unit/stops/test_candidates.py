@@ -12,7 +12,7 @@ from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import CANDIDATES, effective_stop
 from oms.values import PositionSide, Role, Severity
-from tests.answers import ack, confirmed, fees, fill, in_position
+from tests.answers import ack, confirmed, fees, fill, in_position, replaced
 from tests.builders import NAME, STRATEGY, entry, instrument, monitor, settings
 from tests.given import Story, bar, given, quote, silent, wait
 
@@ -76,12 +76,37 @@ def test_break_even_stays_short_of_a_target_that_works(request_: Any, working: s
     assert of("breakeven", story) == Decimal(filled)
 
 
-def test_break_even_heeds_no_target_that_sells_at_a_loss() -> None:
-    """An exhausted move takes what it can get; the rest is stopped as ever."""
-    story = given(in_position(), quote("99.50", "99.52"))
+@pytest.mark.parametrize(
+    ("request_", "taken_at", "expected"),
+    [
+        (entry(), "100.01", "100"),
+        (entry(), "100.00", None),
+        (entry(), "99.50", None),
+        (entry(**SHORT), "99.99", "100"),
+        (entry(**SHORT), "100.00", None),
+        (entry(**SHORT), "100.50", None),
+    ],
+)
+def test_break_even_waits_while_an_exhausted_move_sells_for_no_more_than_the_entry(
+    request_: Any, taken_at: str, expected: str | None
+) -> None:
+    story = given(in_position(request_), quote(taken_at, taken_at))
     story.given(ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x"), confirmed)
-    assert {order.price_limit for order in story.view.live(story.trade.targets)} == {Decimal("99.50")}
-    assert of("breakeven", story.given(fill(Role.TARGET, 1, nth=0))) == Decimal(100)
+    assert {order.price_limit for order in story.view.live(story.trade.targets)} == {Decimal(taken_at)}
+    story.given(fill(Role.TARGET, 1, nth=0))
+    assert of("breakeven", story) == (None if expected is None else Decimal(expected))
+    story.given(fill(Role.TARGET, nth=0), fill(Role.TARGET, nth=1))
+    assert of("breakeven", story) == Decimal(100)
+
+
+def test_break_even_stays_short_of_where_a_target_is_about_to_be() -> None:
+    """The fill of one comes between the question and the answer of the other's new price."""
+    story = given(in_position(), quote("100.00", "100.02"))
+    story.given(
+        ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x"), replaced(Role.TARGET, 0)
+    )
+    assert story.order(Role.TARGET, 1).pending
+    assert of("breakeven", story.given(fill(Role.TARGET, nth=0))) is None
 
 
 def test_break_even_beside_a_target_lies_on_the_tick_of_today() -> None:
