@@ -119,7 +119,9 @@ marked AS (
         type IN ('OrderUnknown', 'CommandRefused', 'CommandExpired', 'CommandFailed')
             OR (type = 'OrderRejected' AND filled > 0) AS is_assumed,
         type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced')
-            OR (type = 'OrderFilled' AND counted AND leaves_reported IS DISTINCT FROM 0)
+            -- One that is restated tells of the past.
+            OR (type = 'OrderFilled' AND counted AND leaves_reported IS DISTINCT FROM 0
+                AND coalesce((body ->> 'revision')::int, 0) = 0)
             OR reported IN ('NEW', 'PARTIALLY_FILLED', 'FILLED', 'SUSPENDED', 'STOPPED', 'PENDING_NEW',
                 'PENDING_CANCEL', 'PENDING_REPLACE')
             OR (reported = 'DONE_FOR_DAY' AND leaves_reported IS DISTINCT FROM 0) AS is_alive

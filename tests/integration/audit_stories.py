@@ -176,6 +176,8 @@ def forgotten_orders() -> list[Event]:
         _counted(130),
         _filled("e", 40, 130),
         _corrected("e", 5, 95),
+        answers.unknown(Role.ENTRY),
+        _filled("e", 5, 95, revision=2),
     )
     return [one.event for result in told.results for one in result.events]
 
