@@ -22,8 +22,9 @@ class Broker(Protocol):
     def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for open orders, executions and positions; the answer ends with `BrokerSnapshotReported`.
 
-        That one names the executions again, so that two of them are known for two. Not `whole`: it is that report
-        alone, the positions and which orders are open.
+        That one names the executions again, by the ids that `OrderFilled` had at first, so that two of them are known
+        for two; none where the broker cannot list them all. Not `whole`: it is that report alone, the positions and
+        which orders are open.
         """
 
     def stop(self) -> None:
