@@ -200,10 +200,8 @@ class _Step:
         """Fold the input and decide for everything it touches."""
         name = pipeline_of(event)
         self.events.append(Recorded(self.cause, event, name))
-        anomalies: dict[str, tuple[Anomaly, ...]] = {}
         addressed = _addressed(event, name, self.before)
-        for one in addressed:
-            anomalies[one] = self.fold_input(one, event)
+        anomalies = {one: self.fold_input(one, event) for one in addressed}
         self.account = fold_account(self.account, event, self.now, self.cause)
         if not self.account.config_sha256:
             return
@@ -355,7 +353,9 @@ class _Step:
         for policy in CLOSERS:
             if policy.asked & self.since and policy.name in enabled and policy.name not in skipped:
                 self.running = policy.name
-                wanted += [(policy.priority, policy.name, decision) for decision in policy.decide(view)]
+                for decision in policy.decide(view):
+                    # Not by a comprehension: it would be a function, made for every policy.
+                    wanted.append((policy.priority, policy.name, decision))  # noqa: PERF401
         for decision in arbitrate(wanted) if wanted else ():
             self.record(decision, name)
 

@@ -64,6 +64,10 @@ class OrderType(Word):
     STOP_LIMIT = "STOP_LIMIT"
 
 
+LONG: Final = PositionSide.LONG
+"""Plain names for what is compared in every step: up to Python 3.11 looking a member up in its class is a call."""
+ENTRY: Final = Role.ENTRY
+
 STOP_TYPES: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
 """Those that have a stop price."""
 LIMIT_TYPES: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT)

@@ -8,7 +8,7 @@ from oms.events.base import Event
 from oms.events.decisions import AlertCleared, Alerted, GuardBreached
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import ZERO, PositionSide, Severity
+from oms.values import LONG, ZERO, Severity
 
 WIDE: Final = "wide_spread"
 BAD_QUOTE: Final = "bad_quote"
@@ -18,7 +18,7 @@ def is_through(trade: Trade, price: Decimal | None, level: Decimal) -> bool:
     """Whether a price stands at or beyond a stop level; no price does not."""
     if price is None:
         return False
-    return price <= level if trade.side is PositionSide.LONG else price >= level
+    return price <= level if trade.side is LONG else price >= level
 
 
 def is_narrow(view: View, trade: Trade) -> bool:

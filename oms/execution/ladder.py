@@ -6,7 +6,7 @@ from typing import Final
 from oms.formulas.risk import r_multiple_price
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up_to_tick
+from oms.values import LONG, SIGN_OF, ZERO, round_down_to_tick, round_up_to_tick
 
 KEY_LEVEL: Final = "KEY_LEVEL"
 RUNNER: Final = "RUNNER"
@@ -32,7 +32,7 @@ def rung_price(view: View, trade: Trade, index: int) -> Decimal | None:
         price = r_multiple_price(price_entry, trade.risk, Decimal(trigger.removesuffix("R")), trade.side)
     if price <= ZERO:
         return None
-    if trade.side is PositionSide.LONG:
+    if trade.side is LONG:
         return round_up_to_tick(price, view.tick)
     return round_down_to_tick(price, view.tick)
 
@@ -44,4 +44,4 @@ def first_target(view: View, trade: Trade) -> Decimal | None:
     found = [
         price for index in range(len(trade.rungs)) if (price := rung_price(view, trade, index)) is not None
     ]
-    return (min(found) if trade.side is PositionSide.LONG else max(found)) if found else None
+    return (min(found) if trade.side is LONG else max(found)) if found else None

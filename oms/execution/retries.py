@@ -7,10 +7,10 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.broker import CancelCause
 from oms.execution import orders
-from oms.state.order import Order, PendingKind
+from oms.state.order import CANCELED, REJECTED, Order, PendingKind
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, Micros, OrderStatus
+from oms.values import MILLISECOND, Micros
 
 LONGEST_MS: Final = 60_000
 _DOUBLINGS: Final = 20
@@ -30,12 +30,13 @@ def failures(view: View, ids: tuple[str, ...]) -> list[Order]:
     That is: refused, or taken away unasked so soon that nothing can be said to have stood.
     """
     failed: list[Order] = []
-    soon = view.settings.protection.resolve_timeout_ms * MILLISECOND
     for order in reversed(view.orders(ids)):
-        lost = order.status is OrderStatus.CANCELED and order.cancel_cause is not CancelCause.REQUESTED
-        stood = (order.ended_at or 0) - order.placed_at >= soon
-        if order.status is not OrderStatus.REJECTED and (stood or not lost):
-            break
+        if order.status is not REJECTED:
+            if order.status is not CANCELED or order.cancel_cause is CancelCause.REQUESTED:
+                break
+            soon = view.settings.protection.resolve_timeout_ms * MILLISECOND
+            if (order.ended_at or 0) - order.placed_at >= soon:
+                break
         failed.append(order)
     return failed
 
@@ -45,11 +46,11 @@ def cancel_at(view: View, trade: Trade, order: Order) -> Micros | None:
 
     Another request that is on its way is given until `ack_timeout` to be answered first (I21).
     """
-    if order.pending_of(PendingKind.CANCEL) is not None:
-        return None
     at = order.requested_at + pause(view, trade, order.refusals)
     if not order.pending:
         return at
+    if order.pending_of(PendingKind.CANCEL) is not None:
+        return None
     return max([at, *(one.since + view.ack_timeout() for one in order.pending)])
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from oms.values import ONE, SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up_to_tick
+from oms.values import LONG, ONE, SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up_to_tick
 
 
 class BreakEvenMode(Enum):
@@ -55,11 +55,13 @@ def break_even_price(
     `amount` is a fraction for PCT, a number of ticks for TICKS, money per unit for ROUND_TRIP_COST (see
     `round_trip_cost`), and unused for NONE. Long rounds up, short rounds down.
     """
-    offset = {
-        BreakEvenMode.NONE: ZERO,
-        BreakEvenMode.PCT: price_entry * amount,
-        BreakEvenMode.TICKS: amount * tick,
-        BreakEvenMode.ROUND_TRIP_COST: amount,
-    }[mode]
+    if mode is BreakEvenMode.ROUND_TRIP_COST:
+        offset = amount
+    elif mode is BreakEvenMode.PCT:
+        offset = price_entry * amount
+    elif mode is BreakEvenMode.TICKS:
+        offset = amount * tick
+    else:
+        offset = ZERO
     price = price_entry + SIGN_OF[side] * offset
-    return round_up_to_tick(price, tick) if side is PositionSide.LONG else round_down_to_tick(price, tick)
+    return round_up_to_tick(price, tick) if side is LONG else round_down_to_tick(price, tick)

@@ -47,13 +47,17 @@ def allocate(quantity: Decimal, pcts: Sequence[Decimal], lot: Decimal) -> tuple[
     if not pcts:
         return ()
     held = max(ZERO, quantity)
-    lots = (held / lot).to_integral_value(ROUND_DOWN)
-    shares = _shares(lots, pcts)
-    whole = [share.to_integral_value(ROUND_DOWN) for share in shares]
-    spare = int(lots - sum(whole, ZERO))
-    by_remainder = sorted(range(len(shares)), key=lambda index: (whole[index] - shares[index], index))
-    for index in by_remainder[:spare]:
-        whole[index] += ONE
+    spare = lots = (held / lot).to_integral_value(ROUND_DOWN)
+    whole, short = list[Decimal](), list[tuple[Decimal, int]]()
+    for index, share in enumerate(_shares(lots, pcts)):
+        count = share.to_integral_value(ROUND_DOWN)
+        spare -= count
+        whole.append(count)
+        short.append((count - share, index))
+    if spare:
+        short.sort()
+        for _, index in short[: int(spare)]:
+            whole[index] += ONE
     tranches = [count * lot for count in whole]
     tranches[-1] += held - lots * lot
     return tuple(tranches)
@@ -64,7 +68,11 @@ def _shares(lots: Decimal, pcts: Sequence[Decimal]) -> list[Decimal]:
     shares: list[Decimal] = []
     left = lots
     for pct in pcts[:-1]:
-        share = min(left, max(ZERO, lots * pct))
+        share = lots * pct
+        if share > left:
+            share = left
+        elif share < ZERO:
+            share = ZERO
         shares.append(share)
         left -= share
     return [*shares, left]

@@ -9,11 +9,11 @@ from oms.events.base import Event
 from oms.events.decisions import AlertCleared, Alerted, KillLevelRaised
 from oms.execution import orders, retries
 from oms.state.calm import CHANGED
-from oms.state.order import Order
+from oms.state.order import NEW, REJECTED, Order
 from oms.state.protection import Protection, protection
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, MarketReason, Micros, OrderStatus, Severity
+from oms.values import MILLISECOND, ZERO, MarketReason, Micros, Severity
 
 NAME: Final = "protection"
 VERSION: Final = 1
@@ -70,7 +70,7 @@ def stop_failures(view: View, trade: Trade) -> tuple[int, ...]:
 def _refusals(view: View, trade: Trade) -> Iterator[Event]:
     """One alert per role when the newest order of it, or of a tranche, is refused; until the broker takes one."""
     known = view.pipeline.orders
-    if not trade.alerts and OrderStatus.REJECTED not in [known[one].status for one in trade.order_ids]:
+    if not trade.alerts and REJECTED not in [known[one].status for one in trade.order_ids]:
         return
     slots = (
         ("entry_rejected", trade.entries),
@@ -80,13 +80,13 @@ def _refusals(view: View, trade: Trade) -> Iterator[Event]:
     )
     for code, ids in slots:
         found = view.orders(ids)
-        if code not in trade.alerts and all(order.status is not OrderStatus.REJECTED for order in found):
+        if code not in trade.alerts and all(order.status is not REJECTED for order in found):
             continue
         newest = {order.rung: order for order in found}.values()
-        refused = [order for order in newest if order.status is OrderStatus.REJECTED]
+        refused = [order for order in newest if order.status is REJECTED]
         if refused and code not in trade.alerts:
             yield _alert(trade, code, refused[-1])
-        waiting = any(order.status is OrderStatus.NEW for order in newest)
+        waiting = any(order.status is NEW for order in newest)
         taken = not refused and not waiting and any(order.is_confirmed for order in newest)
         if taken and code in trade.alerts:
             yield AlertCleared(code=code, instrument=trade.instrument, trade_no=trade.trade_no, policy=NAME)

@@ -27,13 +27,13 @@ from oms.state.venue import blockers, exit_waits, is_taken_over, working_stop_qu
 from oms.state.view import View
 from oms.stops import effective_stop
 from oms.values import (
+    LONG,
     ONE,
     SIGN_OF,
     ZERO,
     MarketReason,
     Micros,
     OrderType,
-    PositionSide,
     Role,
     TradingPhase,
     round_down_to_tick,
@@ -114,8 +114,10 @@ def _wanted(
             if wanted > ZERO:
                 yield from _place(view, trade, level, wanted)
             return
-        stop = _kept(live)
-        yield from _surplus(view, trade, live, stop)
+        stop = live[0]
+        if len(live) > 1:
+            stop = _kept(live)
+            yield from _surplus(view, trade, live, stop)
         if wanted > ZERO:
             yield from _change(view, trade, level, stop, wanted)
         else:
@@ -162,7 +164,7 @@ def stop_terms(view: View, trade: Trade, level: Decimal) -> tuple[OrderType, Dec
     if setting.type == "stop_market":
         return OrderType.STOP, None
     limit = level * (ONE - SIGN_OF[trade.side] * setting.limit_offset_pct)
-    if trade.side is PositionSide.LONG:
+    if trade.side is LONG:
         return OrderType.STOP_LIMIT, round_down_to_tick(limit, view.tick)
     return OrderType.STOP_LIMIT, round_up_to_tick(limit, view.tick)
 

@@ -23,7 +23,7 @@ from oms.execution.tranches import (
 )
 from oms.formulas.risk import allocate
 from oms.state.calm import CHANGED
-from oms.state.order import Order, PendingKind
+from oms.state.order import REJECTED, Order, PendingKind
 from oms.state.trade import Trade
 from oms.state.venue import blockers
 from oms.state.view import View
@@ -32,7 +32,6 @@ from oms.values import (
     SIGN_OF,
     ZERO,
     Micros,
-    OrderStatus,
     OrderType,
     Role,
     Side,
@@ -54,31 +53,34 @@ def decide(view: View) -> Iterator[Event]:
         if not is_wanted(view, trade):
             yield from retries.cancels(view, trade, live, policy=NAME, reason=_why_not(view, trade))
             continue
-        surplus = _surplus(live)
-        yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one target per tranche")
-        kept = [order for order in live if order not in surplus] if surplus else live
+        kept, surplus = live, _surplus(live) if len(live) > 1 else []
+        if surplus:
+            yield from retries.cancels(view, trade, surplus, policy=NAME, reason="one target per tranche")
+            kept = [order for order in live if order not in surplus]
         excess = sum((order.leaves for order in kept), ZERO) - view.pipeline.sellable(trade)
         if excess > ZERO:
             yield from _shrink(view, trade, kept, excess)
             continue
-        if _fires(view, trade):
+        fires = _fires(view, trade)
+        if fires:
             yield from _fire(view, kept)
         if surplus or blockers(view, orders.exit_side(trade)):
             # Like the stop they come when the rest of the entry has left the other side.
             continue
         if view.capabilities.reserves_inventory:
             yield from _let_out(view, trade, live)
-        elif not _fires(view, trade):
+        elif not fires:
             yield from _ladder(view, trade, -excess)
 
 
 def next_due(view: View) -> Iterator[Micros]:
     """When a refused target, or the refused cancel of one, may be tried again."""
+    reserves = view.capabilities.reserves_inventory
     for trade in view.pipeline.open():
         for order in view.orders(trade.targets):
-            if order.status is OrderStatus.REJECTED:
+            if order.status is REJECTED:
                 yield _retry_at(view, trade, order)
-            if view.capabilities.reserves_inventory:
+            if reserves:
                 yield recall_at(view, trade, order) if order.is_live else again_at(view, trade, order)
         yield from retries.cancel_dues(view, trade, view.live(trade.targets))
 
@@ -134,11 +136,13 @@ def _ladder(view: View, trade: Trade, room: Decimal) -> Iterator[Event]:
     if room <= ZERO:
         return
     known, shares = view.orders(trade.targets), tuple[Decimal, ...]()
+    newest_of = {order.rung: order for order in known}
     for index, rung in enumerate(trade.rungs):
-        mine = [order for order in known if order.rung == index]
-        newest = mine[-1] if mine else None
-        is_missing = newest is None or _may_retry(view, trade, newest, mine)
-        if rung.trigger == RUNNER or not (is_missing or (newest is not None and _may_grow(newest))):
+        if rung.trigger == RUNNER:
+            continue
+        newest = newest_of.get(index)
+        is_missing = newest is None or _may_retry(view, trade, newest, known)
+        if not (is_missing or (newest is not None and _may_grow(newest))):
             continue
         # Shares and prices are the dearest questions here, so they come last.
         shares = shares or allocate(trade.entered, [one.pct for one in trade.rungs], view.lot)
@@ -206,8 +210,11 @@ def _may_grow(order: Order) -> bool:
     return order.is_live and not order.is_pending and order.filled <= ZERO and not order.refusals
 
 
-def _may_retry(view: View, trade: Trade, newest: Order, mine: list[Order]) -> bool:
-    if newest.status is not OrderStatus.REJECTED or any(order.is_live for order in mine):
+def _may_retry(view: View, trade: Trade, newest: Order, known: list[Order]) -> bool:
+    if newest.status is not REJECTED:
+        return False
+    mine = [order for order in known if order.rung == newest.rung]
+    if any(order.is_live for order in mine):
         return False
     if len(mine) > view.settings_of(trade).protection.max_retries:
         return False

@@ -18,7 +18,7 @@ from oms.state import trade as trades
 from oms.state import traffic as traffics
 from oms.state.fold_orders import Fold, Folded
 from oms.state.pipeline import Advice, Pipeline, put_trade
-from oms.values import BUY_OF, SECOND, SELL_OF, ZERO, Micros, PositionSide, Severity
+from oms.values import BUY_OF, LONG, SECOND, SELL_OF, ZERO, Micros, Severity
 
 
 def fold(pipeline: Pipeline, event: Event, now: Micros, seq: int) -> Folded:
@@ -61,7 +61,7 @@ def _bar(pipeline: Pipeline, event: market.BarClosed, _now: Micros, seq: int) ->
         if trade.first_fill_at is not None and event.end_at > trade.first_fill_at:
             # A bar that began before the fill says nothing certain about what came after it but its close.
             whole = event.open_at >= trade.first_fill_at
-            best = event.high if trade.side is PositionSide.LONG else event.low
+            best = event.high if trade.side is LONG else event.low
             raised = trades.with_high_water(trade, best if whole else event.close)
             if raised is not trade:
                 pipeline = put_trade(pipeline, raised)

@@ -45,12 +45,12 @@ def next_due(view: View) -> Iterator[Micros]:
 
 def violated(view: View, trade: Trade) -> str:
     """The first invariant that our own decisions broke, or "". What a broker does is alerted, not judged here."""
-    live = view.live(trade.entries)
-    if len(live) > 1 and len(_ours(view, live)) > 1:
+    if len(trade.entries) > 1 and len(_ours(view, view.live(trade.entries))) > 1:
         return "I45: two live entries"
-    stops = [order for order in view.live(trade.stops) if order.order_type is not OrderType.LIMIT]
-    if len(stops) > 1 and len(_ours(view, stops)) > 1:
-        return "I33: two live stops"
+    if len(trade.stops) > 1:
+        stops = [order for order in view.live(trade.stops) if order.order_type is not OrderType.LIMIT]
+        if len(_ours(view, stops)) > 1:
+            return "I33: two live stops"
     targets = view.live(trade.targets)
     if _have_twins(targets) and _have_twins(_ours(view, targets)):
         return "I46: two live targets of one tranche"

@@ -15,6 +15,8 @@ from oms.events.session import SessionOpened, VenueStatus, VenueStatusChanged
 from oms.formulas.indicators import Atr, Ema, Swings
 from oms.values import SECOND, ZERO, Micros, Side, TradingPhase
 
+HALTED: Final = VenueStatus.HALTED
+
 
 class Market(Struct, frozen=True, gc=False, kw_only=True):
     """The market of one instrument as our log knows it. Prices in the quote currency, times in `Micros`.
@@ -51,7 +53,7 @@ class Market(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_halted(self) -> bool:
         """Whether the venue reported a halt that has not ended."""
-        return self.status is VenueStatus.HALTED
+        return self.status is HALTED
 
     @property
     def is_two_sided(self) -> bool:

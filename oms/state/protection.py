@@ -6,6 +6,7 @@ Architecture 6, "Protection"; reliability I31; OD-042.
 from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 from oms.state.order import Order, PendingKind
 from oms.state.trade import Trade
@@ -30,6 +31,10 @@ class Protection(Enum):
     NAKED = "NAKED"
 
 
+_PASSING: Final = (Protection.STOP_IN_FLIGHT, Protection.EXIT_IN_FLIGHT, Protection.GUARDED)
+"""What time alone may end."""
+
+
 def protection(view: View, trade: Trade) -> Protection:
     """The state of protection of one trade."""
     exposed = view.pipeline.exposed(trade)
@@ -52,7 +57,7 @@ def protection(view: View, trade: Trade) -> Protection:
 def next_doubt(view: View, trade: Trade) -> Iterator[Micros]:
     """When the present protection may end without any further event."""
     state = protection(view, trade)
-    if state not in (Protection.STOP_IN_FLIGHT, Protection.EXIT_IN_FLIGHT, Protection.GUARDED):
+    if state not in _PASSING:
         return
     for order in (*view.live(trade.stops), *view.live(trade.exits), *in_the_way(view, trade)):
         for pending in order.pending:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from oms.events.slippage import SlippageMeasured
 from oms.state.order import Order
 from oms.state.trade import Trade
-from oms.values import MarketReason, Role
+from oms.values import ENTRY, MarketReason, Role
 
 KEPT: Final = 1000
 """The most trades of a window that a configuration may ask for."""
@@ -63,7 +63,7 @@ def intent_price(trade: Trade, order: Order) -> Decimal | None:
     Of an entry the ideal of its request, of a target its limit, of a stop its level; of an exit the level where a stop
     became it, else the market's near side when the close was decided. None where nobody knew a price.
     """
-    if order.role is Role.ENTRY:
+    if order.role is ENTRY:
         return trade.ideal
     if order.role is Role.TARGET:
         return order.price_limit

@@ -13,22 +13,24 @@ from oms.state.order import (
 )
 from oms.values import ZERO, Micros, OrderStatus
 
+FILL_ALL, FILL_PART, ANOMALY = Trigger.FILL_ALL, Trigger.FILL_PART, Outcome.ANOMALY
+
 
 def status_of(order: Order, filled: Decimal, quantity: Decimal) -> OrderStatus:
     """The state that follows from the filled quantity."""
     status = order.status
     if filled >= quantity:
-        trigger = Trigger.FILL_ALL
+        trigger = FILL_ALL
     elif status is FILLED and order.cancel_cause is not None:
         trigger = Trigger.CANCEL_AGAIN
     elif filled > ZERO:
-        trigger = Trigger.REOPEN if status is FILLED else Trigger.FILL_PART
+        trigger = Trigger.REOPEN if status is FILLED else FILL_PART
     elif status in (PARTIAL_FILLED, FILLED):
         trigger = Trigger.REOPEN_EMPTY
     else:
         return status
     outcome, moved = TABLE[status, trigger]
-    assert outcome is not Outcome.ANOMALY, (status, trigger)
+    assert outcome is not ANOMALY, (status, trigger)
     return moved
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from oms.events.decisions import EntryAccepted, Rung
 from oms.state.order import Order
-from oms.values import SELL_OF, SIGN_OF, ZERO, Micros, PositionSide, Role
+from oms.values import ENTRY, LONG, SELL_OF, SIGN_OF, ZERO, Micros, PositionSide, Role
 
 
 class Lot(Struct, frozen=True, gc=False, kw_only=True):
@@ -224,7 +224,7 @@ def booked(
     if not quantity and not value:
         return trade
     newest = new.executions[-1].price if new.executions and quantity > ZERO else None
-    if new.role is not Role.ENTRY:
+    if new.role is not ENTRY:
         sign = 1 if new.side is SELL_OF[trade.side] else -1
         exited, exit_value = trade.exited + sign * quantity, trade.exit_value + sign * value
         return replace(trade, exited=exited, exit_value=exit_value, mfe=_high_water(trade, newest))
@@ -250,12 +250,12 @@ def _high_water(trade: Trade, price: Decimal | None) -> Decimal | None:
     known = trade.mfe
     if known is None or price is None:
         return price if known is None else known
-    return price if (price > known if trade.side is PositionSide.LONG else price < known) else known
+    return price if (price > known if trade.side is LONG else price < known) else known
 
 
 def _worst(trade: Trade, old: Order, new: Order, others: Mapping[str, Order]) -> Decimal | None:
     """The worst entry price that stands: of a new fill and those before, or of all of them where one was restated."""
-    known, worse = trade.price_worst, max if trade.side is PositionSide.LONG else min
+    known, worse = trade.price_worst, max if trade.side is LONG else min
     if new.executions and new.executions[:-1] == old.executions:
         price = new.executions[-1].price
         return price if known is None else worse(known, price)

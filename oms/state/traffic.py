@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oms.state.order import CANCELED, FILLED, Order
 from oms.state.trade import Trade
-from oms.values import SECOND, ZERO, Micros, Role
+from oms.values import ENTRY, SECOND, ZERO, Micros, Role
 
 KEPT = 1000
 """The most entries of a window; with more than this within a window the oldest do not count any more."""
@@ -63,7 +63,7 @@ def moved(traffic: Traffic, trade: Trade, old: Order | None, new: Order, now: Mi
         return replace(traffic, orders=_with(traffic.orders, now, now), at=now)
     if new.executions is not old.executions:
         traffic = replace(traffic, executions=_executed(traffic.executions, old, new, now), at=now)
-    if new.role is not Role.ENTRY or old.status in _ENDED or new.status not in _ENDED:
+    if new.role is not ENTRY or old.status in _ENDED or new.status not in _ENDED:
         return traffic
     if trade.close is not None or new.client_order_id in traffic.attempts:
         return traffic

@@ -11,6 +11,7 @@ from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import atr_trail, breakeven, initial, mfe_lock, monitor, runner, slippage
 from oms.stops.base import is_better
+from oms.values import ZERO
 
 Candidate = Callable[[View, Trade], Decimal | None]
 
@@ -30,6 +31,6 @@ def effective_stop(view: View, trade: Trade) -> tuple[Decimal | None, str]:
     level, source = trade.level, trade.level_source
     for name, candidate in CANDIDATES.items():
         price = candidate(view, trade)
-        if price is not None and price.is_finite() and price > 0 and is_better(trade, price, level):
+        if price is not None and price.is_finite() and price > ZERO and is_better(trade, price, level):
             level, source = price, name
     return level, source

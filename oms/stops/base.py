@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import SIGN_OF, ZERO, PositionSide, round_down_to_tick, round_up_to_tick
+from oms.values import LONG, SIGN_OF, ZERO, round_down_to_tick, round_up_to_tick
 
 
 def excursion_r(trade: Trade) -> Decimal | None:
@@ -26,7 +26,7 @@ def has_target_fill(view: View, trade: Trade) -> bool:
 
 def on_tick(trade: Trade, price: Decimal, tick: Decimal) -> Decimal:
     """Round a stop away from the market, so that rounding never brings it closer than its formula."""
-    if trade.side is PositionSide.LONG:
+    if trade.side is LONG:
         return round_down_to_tick(price, tick)
     return round_up_to_tick(price, tick)
 
@@ -35,4 +35,4 @@ def is_better(trade: Trade, level: Decimal, than: Decimal | None) -> bool:
     """Whether a stop level protects more than another (higher for a long, lower for a short)."""
     if than is None:
         return True
-    return level > than if trade.side is PositionSide.LONG else level < than
+    return level > than if trade.side is LONG else level < than

@@ -29,9 +29,10 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
         # The way out is taken to cost what the way in did; fees of exits would move the stop tick by tick.
         amount = max(trade.fees_entry, ZERO) * 2 / (trade.entered * view.pipeline.instrument.multiplier)
     level = break_even_price(price, trade.side, mode, amount, view.tick)
-    limits = [target.price_limit for target in view.live(trade.targets)]
+    targets = view.live(trade.targets)
     # A price that was asked for may be in force already.
-    limits += [one.price_limit for target in view.live(trade.targets) for one in target.pending]
+    asked = [one.price_limit for target in targets for one in target.pending]
+    limits = [*(target.price_limit for target in targets), *asked]
     for limit in limits:
         if limit is None or is_better(trade, limit, level):
             continue

@@ -259,8 +259,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "the trail may loosen the stop",
         "oms/stops/__init__.py",
-        "price > 0 and is_better(trade, price, level):",
-        'price > 0 and (name == "mfe_lock" or is_better(trade, price, level)):',
+        "price > ZERO and is_better(trade, price, level):",
+        'price > ZERO and (name == "mfe_lock" or is_better(trade, price, level)):',
     ),
     wrong(
         "stops are day orders",
@@ -271,7 +271,7 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "a short's stop is passed downwards",
         "oms/execution/guards.py",
-        "    return price <= level if trade.side is PositionSide.LONG else price >= level",
+        "    return price <= level if trade.side is LONG else price >= level",
         "    return price <= level",
     ),
     # Exit
@@ -339,8 +339,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "a target that came back stays",
         POLICIES + "targets.py",
-        "        surplus = _surplus(live)",
-        "        surplus: list[Order] = []",
+        "        kept, surplus = live, _surplus(live) if len(live) > 1 else []",
+        "        kept, surplus = live, list[Order]()",
     ),
     wrong(
         "one cycle too many",
