@@ -78,7 +78,16 @@ counted AS (
             -- A new price shifts no count; a restatement may come as a report of the fill.
             WHERE is_lowered OR counted AND (type = 'ExecutionBusted' OR quantity_change <> 0 AND (
                 type = 'ExecutionCorrected' OR (body ->> 'revision')::int > 0))
-        ) OVER so_far AS epoch
+        ) OVER so_far AS epoch,
+        count(*) FILTER (
+            WHERE leaves_reported IS NOT NULL OR type IN ('OrderPlaced', 'OrderFilled', 'OrderReplaced')
+        ) OVER so_far AS leaves_no,
+        min(seq) OVER so_far AS first_seq,
+        bool_or(type IN ('OrderAccepted', 'OrderTriggered', 'OrderFilled', 'OrderReplaced', 'OrderStatusReported'))
+            OVER so_far AS was_heard_of,
+        bool_or(type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced', 'ExecutionBusted', 'ExecutionCorrected')
+            OR reported IN ('NEW', 'PARTIALLY_FILLED', 'FILLED', 'SUSPENDED', 'STOPPED', 'DONE_FOR_DAY')
+        ) OVER so_far AS was_taken
     FROM forced
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),
@@ -89,32 +98,23 @@ ordered AS (
         ) AS total,
         max(quantity_new) FILTER (WHERE effective_seq IS NULL OR terms_seq >= in_force) OVER (
             PARTITION BY shard, account, pipeline, client_order_id, terms_no
-        ) AS quantity_asked,
-        count(*) FILTER (
-            WHERE leaves_reported IS NOT NULL OR type IN ('OrderPlaced', 'OrderFilled', 'OrderReplaced')
-        ) OVER (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq) AS leaves_no
+        ) AS quantity_asked
     FROM counted
 ),
 marked AS (
     SELECT ordered.*,
         coalesce(greatest(quantity_asked, CASE WHEN client_order_id LIKE 'X:%' THEN greatest(filled, total) END), filled)
             AS quantity,
-        max(leaves_reported) OVER (PARTITION BY shard, account, pipeline, client_order_id, leaves_no) AS leaves_said,
         CASE
             WHEN type = 'OrderCanceled' OR reported IN ('CANCELED', 'EXPIRED')
                 OR (reported = 'DONE_FOR_DAY' AND leaves_reported = 0) THEN 'CANCELED'
             WHEN reported = 'REJECTED' OR (type = 'OrderRejected' AND body ->> 'code' IS DISTINCT FROM 'DUPLICATE_ORDER')
                 THEN CASE WHEN filled > 0 THEN 'CANCELED' ELSE 'REJECTED' END
-            WHEN type = 'OrderRejected' AND NOT bool_or(type IN (
-                    'OrderAccepted', 'OrderTriggered', 'OrderFilled', 'OrderReplaced', 'OrderStatusReported'
-                )) OVER so_far THEN 'REJECTED'
-            WHEN type = 'OrderUnknown' AND terms_seq = in_force THEN
-                CASE WHEN filled > 0 OR bool_or(type IN ('OrderAccepted', 'OrderTriggered', 'OrderReplaced',
-                        'ExecutionBusted', 'ExecutionCorrected')
-                    OR reported IN ('NEW', 'PARTIALLY_FILLED', 'FILLED', 'SUSPENDED', 'STOPPED', 'DONE_FOR_DAY')) OVER so_far
-                    THEN 'CANCELED' ELSE 'REJECTED' END
+            WHEN type = 'OrderRejected' AND NOT was_heard_of THEN 'REJECTED'
+            WHEN type = 'OrderUnknown' AND terms_seq = in_force
+                THEN CASE WHEN filled > 0 OR was_taken THEN 'CANCELED' ELSE 'REJECTED' END
             WHEN (type IN ('CommandRefused', 'CommandExpired') OR (type = 'CommandFailed' AND body ->> 'sent' = 'false'))
-                AND (body ->> 'command_seq')::bigint = min(seq) OVER so_far THEN 'REJECTED'
+                AND (body ->> 'command_seq')::bigint = first_seq THEN 'REJECTED'
         END AS ending,
         type IN ('OrderUnknown', 'CommandRefused', 'CommandExpired', 'CommandFailed')
             OR (type = 'OrderRejected' AND filled > 0) AS is_assumed,
@@ -126,34 +126,28 @@ marked AS (
                 'PENDING_CANCEL', 'PENDING_REPLACE')
             OR (reported = 'DONE_FOR_DAY' AND leaves_reported IS DISTINCT FROM 0) AS is_alive
     FROM ordered
-    WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),
 lives AS (
     -- A sign of life takes back an end that was only assumed; after a proven end it changes nothing.
     SELECT marked.*,
         max(seq) FILTER (WHERE is_alive) OVER so_far AS alive_seq,
-        min(seq) FILTER (WHERE ending IS NOT NULL AND NOT is_assumed) OVER so_far AS ended_seq
-    FROM marked
-    WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
-),
-numbered AS (
-    SELECT lives.*,
+        min(seq) FILTER (WHERE ending IS NOT NULL AND NOT is_assumed) OVER so_far AS ended_seq,
         count(ending) OVER so_far AS ending_no,
         max(seq) FILTER (WHERE ending IS NOT NULL) OVER so_far AS ending_seq,
         count(*) FILTER (WHERE is_alive OR type IN ('ExecutionBusted', 'ExecutionCorrected')) OVER so_far > 0
             AS is_acknowledged
-    FROM lives
+    FROM marked
     WINDOW so_far AS (PARTITION BY shard, account, pipeline, client_order_id ORDER BY seq)
 ),
 closed AS (
-    SELECT numbered.*,
+    SELECT lives.*,
         CASE
             WHEN ended_seq IS NOT NULL THEN max(ending) FILTER (WHERE seq = ended_seq) OVER (
                 PARTITION BY shard, account, pipeline, client_order_id)
             WHEN ending_seq > coalesce(alive_seq, 0) THEN max(ending) OVER (
                 PARTITION BY shard, account, pipeline, client_order_id, ending_no)
         END AS end_now
-    FROM numbered
+    FROM lives
 ),
 stated AS (
     SELECT closed.*,
@@ -173,7 +167,7 @@ SELECT shard, account, trading_day, seq, cause_seq, kind, type, logical_time, re
         ELSE least(
             -- Without a word from the broker a bust opens nothing: what could execute before still can, and no more.
             min(unfilled) OVER (PARTITION BY shard, account, pipeline, client_order_id, leaves_no ORDER BY seq),
-            leaves_said
+            max(leaves_reported) OVER (PARTITION BY shard, account, pipeline, client_order_id, leaves_no)
         ) END AS leaves,
     total, value, body
 FROM stated
