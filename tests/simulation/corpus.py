@@ -62,6 +62,12 @@ CORPUS: tuple[Wrong, ...] = (
         "    return quantity if reported is None else reported",
     ),
     wrong(
+        "an order grows with what it is overfilled by",
+        "oms/state/fills.py",
+        "    if filled > ordered and order.trade_no is None:",
+        "    if filled > ordered:",
+    ),
+    wrong(
         "overfills pass in silence",
         ODDITIES,
         "    if beyond <= ZERO or beyond <= before.filled - before.quantity:",

@@ -62,6 +62,9 @@ def _orders(scene: Scene, pipeline: Pipeline) -> Iterator[str]:
     for trade in pipeline.open():
         for order in pipeline.live(trade.order_ids):
             yield from _known(scene, order)
+    for order in pipeline.orders.values():
+        if not order.is_external:
+            yield from _asked_for(scene, order)
 
 
 def _known(scene: Scene, order: Order) -> Iterator[str]:
@@ -70,6 +73,15 @@ def _known(scene: Scene, order: Order) -> Iterator[str]:
         yield f"{order.client_order_id} ({order.status.value}) is not at the broker"
     elif not theirs.is_open and order.leaves:
         yield f"{order.client_order_id}: the log says {order.status.value}, the broker {theirs.status}"
+
+
+def _asked_for(scene: Scene, order: Order) -> Iterator[str]:
+    """What a broker tells last of an order that has ended may be older than its last terms; larger it never was."""
+    theirs = scene.world.oracle.floor.orders.find(order.wire_id)
+    if theirs is None or theirs.quantity == order.quantity:
+        return
+    if order.is_live or order.quantity > theirs.quantity:
+        yield f"{order.client_order_id}: the broker was asked for {theirs.quantity}, the log says {order.quantity}"
 
 
 @check("I60")
