@@ -13,7 +13,8 @@ from oms.values import Micros, OrderType, Role, Side, TimeInForce
 
 
 class PlaceOrder(Struct, frozen=True, gc=False, kw_only=True, tag=True):
-    """Send a new order. `seq` is the decision's place in the log; an exit that `enlarges` buys an oversell back."""
+    """Send a new order. `seq` is the decision's place in the log; an exit that
+    `enlarges` may do that to what the account holds: it closes its own trade."""
 
     seq: int
     instrument: str
@@ -127,7 +128,8 @@ def reduces_only(command: PlaceOrder) -> bool:
     """Whether a broker that can (`native_reduce_only`) is to let the order close only what is held.
 
     An oversell is bought back without: another trade may hold as much as one has sold too much, so that the account is
-    not short of it and the broker would refuse the repair for ever.
+    not short of it and the broker would refuse the repair for ever. So is a trade closed while another holds the
+    opposite: of the two the account has only the difference.
     """
     return command.role is not Role.ENTRY and not command.enlarges
 

@@ -11,7 +11,7 @@ from oms.execution.orders import entry_side
 from oms.state.account import Account
 from oms.state.order import Pending
 from oms.state.pipeline import Pipeline
-from oms.values import Role, Side
+from oms.values import ZERO, Role
 
 
 def identified(decision: Event, account: Account, seq: int) -> Event:
@@ -41,7 +41,7 @@ def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command 
             price_stop=decision.price_stop,
             valid_until=decision.valid_until,
             reason=decision.reason,
-            enlarges=decision.role is Role.EXIT and decision.side is _entry_side(decision, pipeline),
+            enlarges=decision.role is Role.EXIT and _may_enlarge(decision, pipeline),
         )
     if isinstance(decision, decisions.ReplaceRequested):
         assert pipeline is not None
@@ -78,9 +78,13 @@ def command_of(decision: Event, seq: int, pipeline: Pipeline | None) -> Command 
     return None
 
 
-def _entry_side(decision: decisions.OrderPlaced, pipeline: Pipeline | None) -> Side:
+def _may_enlarge(decision: decisions.OrderPlaced, pipeline: Pipeline | None) -> bool:
+    """Whether an exit closes its trade and not what the account holds: it buys an oversell back, or another trade holds
+    the opposite, and of the two the account has only the difference."""
     assert pipeline is not None
-    return entry_side(pipeline.trades[decision.trade_no])
+    trade = pipeline.trades[decision.trade_no]
+    opposite = (one for one in pipeline.open() if one.side is not trade.side)
+    return decision.side is entry_side(trade) or any(one.held > ZERO for one in opposite)
 
 
 def settled(before: Pipeline | None, after: Pipeline) -> Iterator[Pending]:

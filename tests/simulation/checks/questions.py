@@ -5,6 +5,7 @@ for a while; so the questions are judged by when they left, and by which of them
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -138,7 +139,8 @@ def what_a_look_finds_is_followed_up(scene: Scene) -> Iterator[str]:
     link = scene.memory.get("link")
     if due is None or link is None or link.boot != scene.memory.get("boots") or due < link.since:
         return
-    if not any(one.whole and one.at >= due for one in scene.world.desk.questions[-5:]):
+    since = takewhile(lambda one: one.at >= due, reversed(scene.world.desk.questions))
+    if not any(one.whole for one in since):
         yield "a look has found a difference and nobody has asked for all of the books"
 
 
