@@ -5,7 +5,7 @@ from typing import Final
 from oms.events.strategy import EntryRequested
 from oms.execution import degradation, pre_market
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, Bias, Micros, PositionSide, is_multiple
+from oms.values import MILLISECOND, ZERO, Bias, Micros, PositionSide, is_multiple, plain
 
 Refusal = tuple[str, str]
 
@@ -34,19 +34,25 @@ def malformed(view: View, wish: EntryRequested) -> Refusal | None:
     if wish.quantity <= ZERO or not is_multiple(wish.quantity, definition.lot):
         return (
             "bad_quantity",
-            f"quantity {wish.quantity} is not a positive multiple of the lot {definition.lot}",
+            f"quantity {plain(wish.quantity)} is not a positive multiple of the lot {plain(definition.lot)}",
         )
     for name in ("ideal", "zone_max", "stop"):
         price = getattr(wish, name)
         if price <= ZERO or not is_multiple(price, definition.tick):
-            return "bad_price", f"{name} {price} is not a positive multiple of the tick {definition.tick}"
+            return (
+                "bad_price",
+                f"{name} {plain(price)} is not a positive multiple of the tick {plain(definition.tick)}",
+            )
     if (wish.zone_max < wish.ideal) if long else (wish.zone_max > wish.ideal):
-        return "bad_zone", f"zone maximum {wish.zone_max} lies on the wrong side of ideal {wish.ideal}"
+        return (
+            "bad_zone",
+            f"zone maximum {plain(wish.zone_max)} lies on the wrong side of ideal {plain(wish.ideal)}",
+        )
     if (wish.stop >= wish.ideal) if long else (wish.stop <= wish.ideal):
-        return "bad_stop", f"stop {wish.stop} lies on the wrong side of ideal {wish.ideal}"
+        return "bad_stop", f"stop {plain(wish.stop)} lies on the wrong side of ideal {plain(wish.ideal)}"
     key = wish.key_level
     if key is not None and ((key <= wish.ideal) if long else (key >= wish.ideal)):
-        return "bad_key_level", f"key level {key} lies on the wrong side of ideal {wish.ideal}"
+        return "bad_key_level", f"key level {plain(key)} lies on the wrong side of ideal {plain(wish.ideal)}"
     if not long and not view.settings.risk.allow_short:
         return "no_shorts", "risk.allow_short is off"
     if not long and view.capabilities.reserves_inventory:

@@ -8,7 +8,7 @@ from oms.events.base import Event
 from oms.events.decisions import AlertCleared, Alerted, GuardBreached
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import LONG, ZERO, Severity
+from oms.values import LONG, ZERO, Severity, plain
 
 WIDE: Final = "wide_spread"
 BAD_QUOTE: Final = "bad_quote"
@@ -48,10 +48,11 @@ def quality(view: View, trade: Trade, policy: str) -> Iterator[Event]:
     market = view.market
     is_bad = market.quote_at is not None and not market.is_two_sided
     if is_bad and trade.guard is not None and BAD_QUOTE not in trade.alerts:
+        bid, ask = (one if one is None else plain(one) for one in (market.bid, market.ask))
         yield Alerted(
             severity=Severity.WARNING,
             code=BAD_QUOTE,
-            text=f"the guard cannot use a quote of {market.bid} to {market.ask}",
+            text=f"the guard cannot use a quote of {bid} to {ask}",
             instrument=trade.instrument,
             trade_no=trade.trade_no,
             policy=policy,

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from oms.state.order import Order
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO
+from oms.values import MILLISECOND, ZERO, plain
 
 Refusal = tuple[str, str]
 
@@ -23,10 +23,13 @@ def refusal(view: View) -> Refusal | None:
         return "pre_market_quote", "no usable quote before the open"
     middle = (bid + ask) / 2
     if ask - bid >= setting.max_spread_pct * middle:
-        return "pre_market_spread", f"spread {ask - bid} is not below {setting.max_spread_pct} of {middle}"
+        return (
+            "pre_market_spread",
+            f"spread {plain(ask - bid)} is not below {plain(setting.max_spread_pct)} of {plain(middle)}",
+        )
     traded = volume(view)
     if traded <= setting.min_volume:
-        return "pre_market_volume", f"volume {traded} is not above {setting.min_volume}"
+        return "pre_market_volume", f"volume {plain(traded)} is not above {plain(setting.min_volume)}"
     return None
 
 

@@ -20,7 +20,15 @@ from oms.sizing import Sized, Wanted, sized
 from oms.state.protection import Protection, protection
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import SIGN_OF, ZERO, PositionSide, round_down_to_lot, round_down_to_tick, round_up_to_tick
+from oms.values import (
+    SIGN_OF,
+    ZERO,
+    PositionSide,
+    plain,
+    round_down_to_lot,
+    round_down_to_tick,
+    round_up_to_tick,
+)
 
 NAME: Final = "add_on"
 VERSION: Final = 1
@@ -172,5 +180,5 @@ def _unearned(view: View, trade: Trade) -> admission.Refusal | None:
     if price is None or price_entry is None:
         return "no_quote", "no usable quote to value the position with"
     if (price - price_entry) * SIGN_OF[trade.side] < setting.min_profit_r * trade.risk:
-        return "not_earned", f"less than {setting.min_profit_r} R of profit at {price}"
+        return "not_earned", f"less than {plain(setting.min_profit_r)} R of profit at {plain(price)}"
     return None

@@ -14,7 +14,7 @@ from oms.execution import orders
 from oms.execution.admission import forced_close_start
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, MarketReason, Micros, Severity
+from oms.values import MILLISECOND, ZERO, MarketReason, Micros, Severity, plain
 
 NAME: Final = "forced_close"
 VERSION: Final = 1
@@ -76,7 +76,7 @@ def _stuck(view: View, trade: Trade, left: Decimal) -> Iterator[Event]:
     yield Alerted(
         severity=Severity.EMERGENCY,
         code=STUCK,
-        text=f"{left} still open after the forced close",
+        text=f"{plain(left)} still open after the forced close",
         instrument=trade.instrument,
         trade_no=trade.trade_no,
         quantity=left,

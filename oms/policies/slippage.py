@@ -33,6 +33,7 @@ from oms.values import (
     ZERO,
     PositionSide,
     Severity,
+    plain,
     round_down_to_tick,
     round_up_to_tick,
     rounded,
@@ -139,13 +140,13 @@ def _judged(view: View, measure: str, costs: list[Decimal], needed: int, bound: 
         measure=measure,
         average_pct=average,
         trades=needed,
-        effect="monitoring is told" if measure == WARN else f"largest position less {share}",
+        effect="monitoring is told" if measure == WARN else f"largest position less {plain(share)}",
         policy=NAME,
     )
     yield Alerted(
         severity=Severity.WARNING,
         code=f"slippage_{measure}",
-        text=f"the last {needed} trades lost {average} of their value to slippage, the bound is {bound}",
+        text=f"the last {needed} trades lost {plain(average)} of their value to slippage, the bound is {plain(bound)}",
         instrument=name,
         policy=NAME,
     )

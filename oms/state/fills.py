@@ -27,7 +27,7 @@ from oms.state.requests import named, overtaken, with_terms, without, without_su
 from oms.state.slippage import intent_price
 from oms.state.standing import ended_at_of, leaves_of, status_of
 from oms.state.trade import Trade
-from oms.values import ZERO, Micros
+from oms.values import ZERO, Micros, plain
 
 Result = tuple[Order, tuple[Anomaly, ...]]
 
@@ -58,7 +58,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade |
         if covered == quantity:
             return _repeated(order, event, (before, after))
         if covered:
-            text = f"execution {event.execution} repeats {covered} of {quantity}"
+            text = f"execution {event.execution} repeats {plain(covered)} of {plain(quantity)}"
             found = (anomaly(order, "fill_overlap", text, covered, wants_query=True),)
         elif doubtful:
             text = f"execution {event.execution} may repeat one from before a bust or correction"

@@ -14,7 +14,7 @@ from oms.state.order import Order, PendingKind
 from oms.state.protection import Protection, next_doubt, protection
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.values import MILLISECOND, ZERO, Micros, OrderType, Severity
+from oms.values import MILLISECOND, ZERO, Micros, OrderType, Severity, plain
 
 POLICY: Final = "invariants"
 ORPHAN: Final = "orphan_order"
@@ -83,7 +83,7 @@ def _naked(trade: Trade) -> Alerted:
     return Alerted(
         severity=Severity.CRITICAL,
         code=NAKED,
-        text=f"{trade.position} without effective protection",
+        text=f"{plain(trade.position)} without effective protection",
         instrument=trade.instrument,
         trade_no=trade.trade_no,
         quantity=trade.held,

@@ -5,7 +5,7 @@ from typing import Final
 
 from oms.events.broker import CancelCause
 from oms.state.order import Anomaly, Execution, Order, Verdict
-from oms.values import ZERO, Role
+from oms.values import ZERO, Role, plain
 
 _BELOW: Final = "count_below_fills"
 
@@ -28,13 +28,13 @@ def gap(before: Order, after: Order) -> tuple[Anomaly, ...]:
     """What the broker counts and we have not seen, where that has grown."""
     if after.total <= after.filled or after.missing <= before.missing:
         return ()
-    text = f"the broker counts {after.total}, we have seen {after.filled}"
+    text = f"the broker counts {plain(after.total)}, we have seen {plain(after.filled)}"
     return (anomaly(after, "gap_detected", text, after.missing, wants_query=True),)
 
 
 def below(order: Order, cumulative: Decimal, *, wants_query: bool) -> Anomaly:
     """The broker counts less than we have booked."""
-    text = f"the broker counts {cumulative}, we have booked {order.filled}"
+    text = f"the broker counts {plain(cumulative)}, we have booked {plain(order.filled)}"
     return anomaly(order, _BELOW, text, order.filled - cumulative, wants_query=wants_query)
 
 
@@ -51,7 +51,7 @@ def lowered(order: Order, count: Decimal) -> tuple[Anomaly, ...]:
     The views of the log find by this alert where the count begins anew."""
     if count >= order.total:
         return ()
-    text = f"the broker counts {count}, and {order.total} no more"
+    text = f"the broker counts {plain(count)}, and {plain(order.total)} no more"
     return (anomaly(order, "count_lowered", text, order.total - count),)
 
 
