@@ -5,10 +5,10 @@ emergency. Owners of order roles run after the closers, on the state in which th
 can only be a close; it is logged with its reason, never dropped silently. OM-037..039; architecture 6.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from oms.events.base import Event
-from oms.events.decisions import CloseRequested, DecisionRefused
+from oms.events.decisions import CloseRequested, DecisionRefused, KillLevelRaised
 from oms.state.trade import Trade
 
 _Rank = tuple[bool, int, str]
@@ -31,7 +31,20 @@ def arbitrate(candidates: Iterable[tuple[int, str, Event]]) -> list[Event]:
         if isinstance(decision, CloseRequested):
             rank = _rank(priority, name, decision)
             best[decision.trade_no] = min(best.get(decision.trade_no, rank), rank)
-    return [_standing(priority, name, decision, best) for priority, name, decision in ordered]
+    return list(
+        _raised_once(_standing(priority, name, decision, best) for priority, name, decision in ordered)
+    )
+
+
+def _raised_once(decisions: Iterable[Event]) -> Iterator[Event]:
+    """A kill level is raised once, however many trades of the step want it; a higher one still follows. OD-090."""
+    level = 0
+    for decision in decisions:
+        if isinstance(decision, KillLevelRaised):
+            if decision.level <= level:
+                continue
+            level = decision.level
+        yield decision
 
 
 def _rank(priority: int, name: str, decision: CloseRequested) -> _Rank:

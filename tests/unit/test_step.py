@@ -20,6 +20,7 @@ from oms.events.decisions import (
     DecisionFailed,
     DecisionRefused,
     IntentRefused,
+    KillLevelRaised,
     OrderPlaced,
     SafeModeEntered,
 )
@@ -115,6 +116,15 @@ def test_the_strongest_close_stands_and_the_others_are_named() -> None:
     assert arbitrate([(10, "a", strong), (11, "c", emergency)])[1] is emergency
     elsewhere = close(14, market=False, trade_no=2)
     assert arbitrate([(14, "b", elsewhere), (10, "a", strong)]) == [elsewhere, strong]
+
+
+@pytest.mark.req("OD-090")
+@pytest.mark.parametrize(
+    ("wanted", "stands"), [([1, 1], [1]), ([3, 1], [3]), ([1, 3, 3, 2], [1, 3]), ([2], [2])]
+)
+def test_a_kill_level_is_raised_once_in_a_step(wanted: list[int], stands: list[int]) -> None:
+    raised = arbitrate([(10, "a", KillLevelRaised(level=level, reason="x", policy="a")) for level in wanted])
+    assert [one.level for one in raised if isinstance(one, KillLevelRaised)] == stands
 
 
 @pytest.mark.parametrize(
