@@ -13,9 +13,12 @@ import pytest
 from psycopg.rows import dict_row
 
 from eventlog.postgres import PostgresLog
+from oms.events.broker import CancelCause, OrderAccepted, OrderCanceled
 from oms.events.decisions import DegradationEntered, DegradationLeft
+from oms.events.operator import Act
 from replay import audit
-from tests import pg
+from tests import builders, pg
+from tests.builders import act, entry, settings
 from tests.checkout import ROOT
 from tests.given import Story, given, wait
 from tests.golden.test_golden import INPUTS, read
@@ -94,10 +97,43 @@ def decided(story: Story) -> list[Period]:
             ends: Iterator[tuple[int | None, str | None, Decimal | None]] = (
                 (at, gone.reason, gone.value)
                 for at, gone in told
-                if at > seq and isinstance(gone, DegradationLeft) and gone.metric == event.metric
+                if at > seq
+                and isinstance(gone, DegradationLeft)
+                and (gone.instrument, gone.metric) == (event.instrument, event.metric)
             )
             found.append((seq, event.metric, event.value, *next(ends, (None, None, None))))
     return found
+
+
+OTHER = "OTHER"
+
+
+def abandoned_elsewhere(story: Story) -> None:
+    """An entry in another instrument that nobody fills."""
+    if OTHER not in story.book.pipelines:
+        for event in (builders.instrument(OTHER), builders.session(OTHER)):
+            story.step(event)
+        story.step(builders.quote("99.99", "100.01", at=story.now, name=OTHER))
+    story.step(entry(intent=f"o{story.book.account.seq}", name=OTHER))
+    own = max(story.book.pipelines[OTHER].orders)
+    story.step(OrderAccepted(instrument=OTHER, client_order_id=own))
+    story.step(act(Act.CANCEL, instrument=OTHER, client_order_id=own))
+    story.step(OrderCanceled(instrument=OTHER, client_order_id=own, cause=CancelCause.REQUESTED))
+
+
+@pytest.mark.req("OD-062")
+def test_periods_of_two_instruments_and_of_two_metrics_are_kept_apart() -> None:
+    """All three have begun when one of them ends."""
+    story = given(
+        asked(4),
+        asked(4),
+        abandoned_elsewhere,
+        cycle(1),
+        settings=settings(degradation__fill_rate_attempts=1),
+    )
+    expected = [("ACME", FILLS, "next strategy cycle"), ("ACME", RATE, None), (OTHER, FILLS, None)]
+    assert [(one["pipeline"], one["metric"], one["reason_left"]) for one in audited(story)] == expected
+    assert [(one["pipeline"], one["metric"], one["reason"]) for one in periods(story)] == expected
 
 
 @pytest.mark.req("OD-062", "OD-063")

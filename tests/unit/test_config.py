@@ -147,14 +147,14 @@ def test_names_every_problem_at_once() -> None:
     "arguments",
     [
         {"forced_close": {"start_before_close_ms": 1, "end_before_close_ms": 2}},
-        {"targets": {"compact_below": 3, "full_above": 2}},
+        pytest.param({"targets": {"compact_below": 3, "full_above": 2}}, marks=pytest.mark.req("OD-046")),
         pytest.param(
             {"targets": {"compact": [{"trigger": "1R", "pct": Decimal("0.9")}]}},
-            marks=pytest.mark.req("OD-047"),
+            marks=pytest.mark.req("OD-047", "OD-046"),
         ),
         pytest.param(
             {"targets": {"compact": [{"trigger": "1R", "pct": "0.51"}, {"trigger": "2R", "pct": "0.5"}]}},
-            marks=pytest.mark.req("OD-047"),
+            marks=pytest.mark.req("OD-047", "OD-046"),
         ),
         {"targets": {"compact": [{"trigger": "RUNNER", "pct": "0.5"}, {"trigger": "1R", "pct": "0.5"}]}},
         {"targets": {"compact": [{"trigger": "1R", "pct": "0.5"}, {"trigger": "1R", "pct": "0.5"}]}},

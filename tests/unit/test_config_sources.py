@@ -130,6 +130,48 @@ def test_accepts_the_names_of_the_seed_as_variables(name: str) -> None:
     assert load_settings(environment={variable: value}).origins
 
 
+OWN_LADDERS = """
+[targets]
+compact_below = 4_000.50
+full_above = 20_000
+conservative_share = 0.4
+compact = [{ trigger = "1R", pct = 1 }]
+standard = [{ trigger = "2R", pct = 0.125 }, { trigger = "RUNNER", pct = 0.875 }]
+full = [
+    { trigger = "1R", pct = 0.2 },
+    { trigger = "KEY_LEVEL", pct = 0.2 },
+    { trigger = "2R", pct = 0.2 },
+    { trigger = "3R", pct = 0.2 },
+    { trigger = "RUNNER", pct = 0.2 },
+]
+"""
+
+
+@pytest.mark.req("OD-046")
+def test_a_file_has_its_own_size_thresholds_and_ladders(tmp_path: Path) -> None:
+    """From one rung up to five, exactly as they stand there."""
+    targets = load_settings(write(tmp_path, OWN_LADDERS)).settings.targets
+    assert (targets.compact_below, targets.full_above) == (Decimal("4000.50"), Decimal(20_000))
+    assert targets.conservative_share == Decimal("0.4")
+    ladders = {
+        name: [(rung.trigger, rung.pct) for rung in getattr(targets, name)]
+        for name in ("compact", "standard", "full")
+    }
+    fifth = Decimal("0.2")
+    assert ladders == {
+        "compact": [("1R", Decimal(1))],
+        "standard": [("2R", Decimal("0.125")), ("RUNNER", Decimal("0.875"))],
+        "full": [(name, fifth) for name in ("1R", "KEY_LEVEL", "2R", "3R", "RUNNER")],
+    }
+
+
+@pytest.mark.req("OD-046")
+@pytest.mark.parametrize("name", ["compact_below", "full_above"])
+def test_a_variable_sets_a_size_threshold(name: str) -> None:
+    loaded = load_settings(environment={f"OMS__TARGETS__{name.upper()}": "7500"})
+    assert getattr(loaded.settings.targets, name) == 7500
+
+
 def test_refuses_two_names_of_one_setting(tmp_path: Path) -> None:
     path = write(tmp_path, "[entry]\nmax_cycles = 2\n[odin.execution]\nmax-repricing-cycles = 2\n")
     with pytest.raises(ConfigError, match="OMS-C015"):

@@ -24,7 +24,7 @@ from oms.events.session import DayRolled
 from oms.execution.degradation import Reading, value
 from oms.values import Role
 from tests.answers import ack, cancelled, confirmed, fill, rejected, triggered
-from tests.builders import DAY, MINUTE, NAME, act, entry, leave
+from tests.builders import DAY, MINUTE, NAME, act, entry, leave, settings
 from tests.given import Story, again, given, like, quote, wait
 from tests.unit.policies.sending import FILLS, RATE, RATIO, abandoned, asked, cycle, filled, only, said
 
@@ -91,7 +91,7 @@ def test_halving_comes_after_the_caps() -> None:
     )
 
 
-@pytest.mark.req("OD-061")
+@pytest.mark.req("OD-061", "OD-062")
 def test_a_bad_fill_rate_observes_where_the_settings_say_so() -> None:
     story = given(*[abandoned] * 5, settings=only(fill_rate_attempts=5, fill_rate_action="observe"))
     assert [one.effect for one in said(story)] == ["observing"]
@@ -117,9 +117,33 @@ def test_after_a_bad_fill_rate_five_new_attempts_are_judged() -> None:
     assert len(said(story)) == 2
 
 
+@pytest.mark.req("OD-062")
 def test_a_bad_fill_rate_ends_with_the_day() -> None:
     story = given(*[abandoned] * 5, settings=only(fill_rate_attempts=5))
-    story.when(DayRolled(trading_day=DAY)).then(like(DegradationLeft, metric=FILLS, reason="new day"))
+    story.when(DayRolled(trading_day=DAY)).then(
+        like(
+            DegradationLeft,
+            instrument=NAME,
+            metric=FILLS,
+            value=Decimal(0),
+            sent=5,
+            filled=Decimal(0),
+            reason="new day",
+        )
+    )
+
+
+@pytest.mark.req("OD-062")
+def test_each_metric_is_told_of_by_itself_while_another_is_degraded() -> None:
+    """Entries that are moved and given up: the rate goes first, then the fills, and after eleven orders the ratio."""
+    story = given(*[asked(4)] * 5, *[abandoned] * 6, settings=settings(degradation__fill_rate_attempts=5))
+    assert [(one.metric, one.instrument) for one in said(story)] == [
+        (RATE, NAME),
+        (FILLS, NAME),
+        (RATIO, NAME),
+    ]
+    assert set(story.pipeline.traffic.degraded) == {RATE, FILLS, RATIO}
+    assert said(story, DegradationLeft) == []
 
 
 # --- against a second count --------------------------------------------------------------------------------------

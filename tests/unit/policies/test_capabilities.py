@@ -21,7 +21,8 @@ from oms.state.protection import Protection
 from oms.values import PositionSide, Role, TradingPhase
 from tests.answers import ack, cancelled, confirmed, fill, in_position, rejected, replaced
 from tests.builders import NAME, OPEN, STRATEGY, act, add, entry, settings
-from tests.given import Story, again, given, like, quote, until, wait
+from tests.given import Story, again, given, like, quote, silent, until, wait
+from tests.unit.policies.test_add_on import MIRROR, held, market
 
 RESERVES = CapabilitiesDeclared(reserves_inventory=True)
 ONE_SIDE = CapabilitiesDeclared(refuses_opposite_side=True)
@@ -120,18 +121,47 @@ def test_nothing_is_added_beside_a_stop_of_the_other_side() -> None:
     story.when(add()).then(like(IntentRefused, code="opposite_side"))
 
 
+@MIRROR
 @pytest.mark.req("OD-022", "OD-030", "I42")
-def test_a_market_that_stands_beyond_the_stop_counts_as_its_election() -> None:
-    story = given(in_position(), quote("98.80", "98.82"), capabilities=SILENT)
-    story.when(wait(4, ms=999)).then()
+@pytest.mark.parametrize("distance", ["-1", "-1.20"])
+def test_a_market_that_stands_beyond_the_stop_counts_as_its_election(
+    side: PositionSide, distance: str
+) -> None:
+    story = given(held(side), market(side, distance), capabilities=SILENT)
+    beyond = story.pipeline.market.quote_seq
+    story.when(wait(4, ms=999), market(side, distance)).then()
+    story.when(wait(0, ms=1))
+    (close,) = [one for one in story.told if isinstance(one, CloseRequested)]
+    assert (close.reason, close.market) == ("STOP_FALLBACK", True)
+    assert close.evidence == (beyond, story.pipeline.market.quote_seq)
+
+
+@MIRROR
+@pytest.mark.req("OD-030", "OD-025")
+def test_a_market_that_comes_back_has_filled_the_stop_or_not_elected_it(side: PositionSide) -> None:
+    story = given(held(side), market(side, "-1"), wait(4), capabilities=SILENT)
+    story.when(market(side, "-0.99")).then(like(PolicyNoted, policy="stop_fallback", value={}))
+    story.when(wait(5), market(side, "-0.99")).then()
+    story.when(market(side, "-1.01")).then(like(PolicyNoted))
+    beyond = story.pipeline.market.quote_seq
+    story.when(wait(4, ms=999), market(side, "-1.01")).then()
+    story.when(wait(0, ms=1))
+    evidence = (beyond, story.pipeline.market.quote_seq)
+    story.then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True, evidence=evidence))
+
+
+@MIRROR
+@pytest.mark.req("OD-030")
+def test_a_feed_that_falls_silent_neither_ends_the_wait_nor_begins_it(side: PositionSide) -> None:
+    """The quote before the silence stood beyond the stop; nobody knows where the market is meanwhile."""
+    story = given(held(side), market(side, "-1.01"), silent, capabilities=SILENT)
+    story.when(wait(4), act(Act.PAUSE)).then_none(PolicyNoted)
+    story.when(wait(0, ms=999), market(side, "-1.01")).then()
     story.when(wait(0, ms=1)).then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True))
-
-
-def test_a_market_that_comes_back_has_filled_the_stop_or_not_elected_it() -> None:
-    story = given(in_position(), quote("99.00", "99.02"), wait(4), capabilities=SILENT)
-    story.when(quote("99.01", "99.03")).then(like(PolicyNoted, policy="stop_fallback", value={}))
-    story.when(wait(5)).then()
-    story.when(quote("98.99", "99.01"), wait(4, ms=999)).then(like(PolicyNoted))
+    story = given(held(side), market(side, "-1.01"), silent, capabilities=SILENT)
+    story.when(wait(6), market(side, "-0.99")).then(like(PolicyNoted, policy="stop_fallback", value={}))
+    story = given(held(side), market(side, "-0.99"), silent, wait(4), capabilities=SILENT)
+    story.when(market(side, "-1.01")).then_among(like(PolicyNoted, policy="stop_fallback"))
 
 
 def test_a_broker_that_reports_elections_is_believed() -> None:

@@ -15,7 +15,7 @@ from oms.events.decisions import (
 from oms.events.operator import Act
 from oms.values import MILLISECOND, SECOND, PositionSide, Role
 from tests.answers import ack, bust, cancelled, confirmed, fill, replaced
-from tests.builders import CLOSE, MINUTE, OPEN, act, entry, leave, opening, settings
+from tests.builders import CLOSE, MINUTE, NAME, OPEN, act, entry, leave, opening, settings
 from tests.given import again, given, like, quote, until, wait
 from tests.unit.policies.sending import RATE, RATIO, TIGHT, abandoned, asked, cycle, filled, only, said
 
@@ -24,12 +24,17 @@ from tests.unit.policies.sending import RATE, RATIO, TIGHT, abandoned, asked, cy
 
 @pytest.mark.req("OD-059", "OD-120", "OD-062")
 def test_the_rate_degrades_above_five_and_not_at_five() -> None:
-    story = given(asked(4), TIGHT, entry(intent="next"), ack(Role.ENTRY), wait(5), replaced(Role.ENTRY))
-    assert said(story) == []  # 5 : 1 is not above 5 : 1.
+    """Five requests are enough to be judged here, so that it is the rate which is not above 5 : 1."""
+    five = settings(degradation__min_requests=5)
+    story = given(asked(4), TIGHT, entry(intent="next"), ack(Role.ENTRY), settings=five)
+    story.given(wait(5), replaced(Role.ENTRY))
+    assert (len(story.pipeline.traffic.requests), said(story)) == (5, [])
     story.when(wait(5)).then(
         like(ReplaceRequested, reason="cycle 2 of 3"),
         like(
             DegradationEntered,
+            instrument=NAME,
+            policy="degradation",
             metric=RATE,
             value=Decimal(6),
             sent=6,
@@ -97,7 +102,15 @@ def test_the_rate_recovers_below_three_by_time_alone_and_not_at_three() -> None:
         until(times[5] + 30 * MINUTE - MILLISECOND)
     ).then()  # Three are left: 3 : 1 is not below 3 : 1.
     story.when(wait(0, ms=1)).then(
-        like(DegradationLeft, metric=RATE, value=Decimal(2), sent=2, filled=Decimal(0), reason="recovered")
+        like(
+            DegradationLeft,
+            instrument=NAME,
+            metric=RATE,
+            value=Decimal(2),
+            sent=2,
+            filled=Decimal(0),
+            reason="recovered",
+        )
     )
     assert story.pipeline.traffic.degraded == {}
     story.when(wait(3600)).then()
@@ -136,10 +149,19 @@ def test_between_the_thresholds_nothing_flaps() -> None:
 
 @pytest.mark.req("OD-060", "OD-121", "OD-062")
 def test_the_ratio_degrades_above_ten_and_not_at_ten() -> None:
-    story = given(*[abandoned] * 10, settings=only(min_orders=11))
-    assert said(story) == []
+    """Ten orders are enough to be judged here, so that it is the ratio which is not above 10 : 1."""
+    story = given(*[abandoned] * 10, settings=only(min_orders=10))
+    assert (len(story.pipeline.traffic.orders), said(story)) == (10, [])
     story.when(entry(intent="next")).then_among(
-        like(DegradationEntered, metric=RATIO, value=Decimal(11), sent=11, effect="one cycle, no retry")
+        like(
+            DegradationEntered,
+            instrument=NAME,
+            metric=RATIO,
+            value=Decimal(11),
+            sent=11,
+            filled=Decimal(0),
+            effect="one cycle, no retry",
+        )
     )
     assert again(story) == []
 
@@ -194,7 +216,7 @@ def test_an_abandoned_entry_may_be_tried_again_while_nothing_is_degraded() -> No
     given(abandoned).when(entry(intent="again")).then_among(like(EntryAccepted))
 
 
-@pytest.mark.req("OD-060", "OD-063")
+@pytest.mark.req("OD-060", "OD-063", "OD-062")
 def test_the_ratio_recovers_below_six_and_not_at_six() -> None:
     story = given(settings=only(min_orders=11))
     for _ in range(11):
@@ -202,7 +224,8 @@ def test_the_ratio_recovers_below_six_and_not_at_six() -> None:
     times = story.pipeline.traffic.orders
     story.when(until(times[4] + 60 * MINUTE)).then()  # Six are left.
     story.when(until(times[5] + 60 * MINUTE - MILLISECOND)).then()
-    story.when(wait(0, ms=1)).then(like(DegradationLeft, metric=RATIO, value=Decimal(5), reason="recovered"))
+    recovered = {"sent": 5, "filled": Decimal(0), "reason": "recovered", "policy": "degradation"}
+    story.when(wait(0, ms=1)).then(like(DegradationLeft, metric=RATIO, value=Decimal(5), **recovered))
 
 
 @pytest.mark.parametrize(("late", "entered"), [(-1, True), (0, False)])

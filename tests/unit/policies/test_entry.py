@@ -17,7 +17,7 @@ from oms.events.decisions import (
     RepriceSkipped,
 )
 from oms.events.operator import Act
-from oms.values import OrderType, PositionSide, Role, Side, TimeInForce
+from oms.values import OrderStatus, OrderType, PositionSide, Role, Side, TimeInForce
 from tests.answers import (
     ack,
     bust,
@@ -226,10 +226,12 @@ def test_an_entry_that_was_busted_after_something_was_sold_is_no_abandoned_one()
 
 
 @pytest.mark.req("OD-008", "OD-076")
-def test_a_rejected_entry_is_abandoned() -> None:
-    given(entry()).when(rejected(Role.ENTRY, text="no money")).then_among(
-        like(EntryAbandoned, reason="rejected: no money")
-    )
+@pytest.mark.parametrize("before", [[], [ack(Role.ENTRY)]], ids=["new", "submitted"])
+def test_a_rejected_entry_is_abandoned(before: list[Input]) -> None:
+    story = given(entry(), *before).when(rejected(Role.ENTRY, text="no money"))
+    story.then_among(like(EntryAbandoned, reason="rejected: no money"))
+    assert story.order(Role.ENTRY).status is OrderStatus.REJECTED
+    assert story.pipeline.open_trades == ()
 
 
 def test_an_entry_that_never_arrived_is_abandoned() -> None:

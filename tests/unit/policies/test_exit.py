@@ -312,6 +312,11 @@ def test_a_market_order_needs_a_listed_reason_and_evidence() -> None:
 def test_a_listed_reason_with_evidence_permits_a_market_order(reason: str) -> None:
     story = given(in_position())
     assert terms(story.view, story.trade, reason=reason, evidence=(1,)) == (OrderType.MARKET, None)
+    with pytest.raises(MarketOrderRefused, match="without evidence"):
+        terms(story.view, story.trade, reason=reason, evidence=())
+    others = settings(market_orders__allowed_reasons=[one for one in DEFAULT_REASONS if one != reason])
+    story = given(in_position(), settings=others)
+    assert terms(story.view, story.trade, reason=reason, evidence=(1,)) == (OrderType.LIMIT, Decimal("99.49"))
 
 
 @pytest.mark.req("C-11")

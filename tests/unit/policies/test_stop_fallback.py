@@ -6,38 +6,122 @@ from typing import Any
 import pytest
 
 from oms.events.base import Event
-from oms.events.broker import ExecutionBusted
+from oms.events.broker import CapabilitiesDeclared, ExecutionBusted, OrderTriggered
 from oms.events.decisions import CancelRequested, CloseRequested, OrderPlaced, ReplaceRequested, TradeClosed
 from oms.events.operator import Act
 from oms.policies.stop_fallback import levels
 from oms.values import OrderType, PositionSide, Role
 from tests.answers import ack, cancelled, confirmed, fill, in_position, refused, replaced, triggered
-from tests.builders import CLOSE, MINUTE, NAME, act, entry, halt, leave, resume, settings
-from tests.given import Story, again, given, like, quote, until, wait
-from tests.unit.policies.test_add_on import MIRROR, at
+from tests.builders import CLOSE, MINUTE, NAME, act, entry, halt, leave, opening, resume, settings
+from tests.given import Story, about, again, given, like, quote, until, wait
+from tests.unit.policies.test_add_on import MIRROR, at, grown, held, market
 from tests.unit.policies.test_exit import targets_gone
 
 
+def elected(story: Story) -> tuple[int, ...]:
+    """Where the log says that the stop was elected."""
+    rows = [one for result in story.results for one in result.events]
+    return tuple(one.seq for one in rows if isinstance(one.event, OrderTriggered))
+
+
+@MIRROR
 @pytest.mark.req("OD-022", "OD-030", "OD-025")
-def test_becomes_a_market_order_after_5_seconds() -> None:
-    story = given(in_position()).when(triggered)
+def test_becomes_a_market_order_after_5_seconds(side: PositionSide) -> None:
+    """Counted from the election, however long the stop has rested, and whatever else is reported meanwhile."""
+    story = given(held(side), wait(60)).when(triggered)
     story.then(like(CancelRequested, policy="targets"), like(CancelRequested, policy="targets"))
     story.given(cancelled(Role.TARGET, 0), cancelled(Role.TARGET, 1))
-    story.when(wait(4, ms=999)).then()
+    story.when(wait(4, ms=999), market(side, "-1.20")).then()
+    why: dict[str, Any] = {"reason": "STOP_FALLBACK", "evidence": elected(story)}
     story.when(wait(0, ms=1)).then(
+        like(CloseRequested, market=True, policy="stop_fallback", **why),
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, price_limit=None, **why),
+    )
+    story.given(replaced(Role.STOP)).when(fill(Role.EXIT, at=at(side, "-1.20")))
+    story.then_among(like(TradeClosed, quantity=100, reason="STOP_FALLBACK"))
+
+
+@MIRROR
+@pytest.mark.req("OD-030", "OD-025")
+def test_what_takes_its_place_sells_no_more_than_is_held(side: PositionSide) -> None:
+    story = given(held(side), market(side, "1"), fill(Role.TARGET, nth=0), confirmed, triggered, targets_gone)
+    story.when(wait(5)).then(
         like(CloseRequested, reason="STOP_FALLBACK", market=True),
-        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=100, reason="STOP_FALLBACK"),
+        like(ReplaceRequested, order_type=OrderType.MARKET, quantity=70, reason="STOP_FALLBACK"),
     )
 
 
-def test_stays_quiet_while_the_stop_waits() -> None:
-    given(in_position()).when(wait(60)).then()
+@MIRROR
+@pytest.mark.req("OD-030", "OD-025")
+@pytest.mark.parametrize(
+    ("modifies", "mode"), [(False, "modify"), (True, "cancel_then_place")], ids=["broker", "setting"]
+)
+def test_where_it_cannot_be_changed_it_is_cancelled_and_a_market_order_follows(
+    side: PositionSide, modifies: bool, mode: str
+) -> None:
+    story = given(
+        held(side),
+        triggered,
+        targets_gone,
+        capabilities=CapabilitiesDeclared(modify_stop=modifies),
+        settings=settings(stop__replace_mode=mode),
+    )
+    stop, why = story.order(Role.STOP).client_order_id, elected(story)
+    story.when(wait(5)).then_none(OrderPlaced).then_none(ReplaceRequested).then_among(
+        like(CloseRequested, reason="STOP_FALLBACK", market=True),
+        like(CancelRequested, policy="exit", client_order_id=stop, reason="STOP_FALLBACK"),
+    )
+    exit_order = like(
+        OrderPlaced,
+        role=Role.EXIT,
+        order_type=OrderType.MARKET,
+        quantity=100,
+        reason="STOP_FALLBACK",
+        evidence=why,
+    )
+    story.when(cancelled(Role.STOP)).then_among(exit_order)
+
+
+@MIRROR
+@pytest.mark.req("OD-030")
+def test_the_stop_of_each_lot_has_its_own_five_seconds(side: PositionSide) -> None:
+    story = given(grown(side), about(1), triggered, targets_gone, wait(1), about(2), triggered, targets_gone)
+    story.when(wait(4)).then(
+        like(CloseRequested, trade_no=1, reason="STOP_FALLBACK", market=True),
+        like(ReplaceRequested, trade_no=1, order_type=OrderType.MARKET, quantity=100),
+    )
+    story.when(wait(1)).then(
+        like(CloseRequested, trade_no=2, reason="STOP_FALLBACK", market=True),
+        like(ReplaceRequested, trade_no=2, order_type=OrderType.MARKET, quantity=50),
+    )
+    story = given(grown(side), about(1), triggered, targets_gone, about(2), triggered, targets_gone)
+    story.when(wait(5)).then_among(
+        like(CloseRequested, trade_no=1, reason="STOP_FALLBACK", market=True),
+        like(CloseRequested, trade_no=2, reason="STOP_FALLBACK", market=True),
+    )
+
+
+@pytest.mark.req("OD-030", "OD-116")
+@pytest.mark.parametrize("ms", [100, 4999, 5001, 12_000])
+def test_waits_as_long_as_the_settings_of_the_trade_say(ms: int) -> None:
+    """What is activated afterwards is for later trades."""
+    story = given(in_position(), settings=settings(stop__fallback_ms=ms))
+    story.given(*opening(settings(stop__fallback_ms=7000))[2:], triggered, targets_gone)
+    story.when(wait(ms=ms - 1), quote("98.80", "98.82")).then()
+    story.when(wait(ms=1)).then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True))
+
+
+@MIRROR
+@pytest.mark.req("OD-030", "OD-025")
+def test_stays_quiet_while_the_stop_waits(side: PositionSide) -> None:
+    given(held(side)).when(wait(60), market(side, "-0.99")).then()
 
 
 def test_second_run_yields_nothing() -> None:
     assert again(given(in_position(), triggered, wait(5))) == []
 
 
+@pytest.mark.req("OD-030")
 def test_a_fill_in_time_is_enough() -> None:
     story = given(in_position(), triggered, cancelled(Role.TARGET, 0), cancelled(Role.TARGET, 1), wait(4))
     story.when(fill(Role.STOP)).then_none(CloseRequested)
@@ -61,16 +145,18 @@ def test_targets_leave_when_the_stop_is_elected() -> None:
     )
 
 
+@pytest.mark.req("OD-025")
 def test_a_stop_at_market_needs_no_fallback() -> None:
     market = settings(stop__type="stop_market")
     story = given(in_position(), triggered, confirmed, settings=market)
-    story.when(wait(60)).then_none(CloseRequested, reason="STOP_FALLBACK")
+    story.when(wait(60), quote("98.80", "98.82")).then_none(CloseRequested, reason="STOP_FALLBACK")
 
 
-@pytest.mark.req("I59")
+@pytest.mark.req("I59", "OD-030")
 def test_waits_for_the_end_of_a_halt() -> None:
     story = given(entry(), ack(Role.ENTRY), fill(Role.ENTRY), confirmed, triggered, halt())
     story.when(wait(60)).then_none(CloseRequested)
+    story.when(resume(), quote("98.80", "98.82")).then_among(like(CloseRequested, market=True))
 
 
 def test_a_stop_that_is_an_exit_by_a_gap_already_needs_no_fallback() -> None:
@@ -95,10 +181,11 @@ def test_the_fallback_goes_to_market_whatever_closes_by_limits() -> None:
     story.when(wait(5)).then_among(like(CloseRequested, reason="STOP_FALLBACK", market=True))
 
 
+@pytest.mark.req("OD-025")
 def test_an_elected_stop_of_what_is_sold_needs_no_fallback() -> None:
     story = given(in_position(entry(1)), triggered, fill(Role.TARGET, nth=0))
     assert story.pipeline.open_trades, "the cancel of the stop is not answered"
-    story.when(wait(6)).then_none(CloseRequested)
+    story.when(wait(6), quote("98.80", "98.82")).then_none(CloseRequested)
 
 
 @pytest.mark.req("OD-071")

@@ -160,9 +160,19 @@ def test_one_that_fills_leaves_the_others_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        # A hundred at 100.00: both thresholds themselves belong to the middle class, wherever they are.
         ({"targets__compact_below": 10_001}, ["40", "40"]),
+        ({"targets__compact_below": 10_000}, ["30", "55"]),
+        ({"targets__compact_below": "10000.01", "targets__full_above": "10000.01"}, ["40", "40"]),
         ({"targets__full_above": 9_999, "targets__compact_below": 5_000}, ["25", "50", "15"]),
+        ({"targets__full_above": 10_000}, ["30", "55"]),
+        ({"targets__full_above": "9999.99"}, ["25", "50", "15"]),
+        ({"targets__full_above": 10_000, "targets__compact_below": 10_000}, ["30", "55"]),
+        # Every class has its own ladder, and only that of the class counts.
         ({"targets__standard": LADDER}, ["50", "20"]),
+        ({"targets__compact": LADDER, "targets__compact_below": 10_001}, ["50", "20"]),
+        ({"targets__full": LADDER, "targets__full_above": 9_999}, ["50", "20"]),
+        ({"targets__compact": LADDER, "targets__full": LADDER}, ["30", "55"]),
     ],
 )
 def test_thresholds_and_percentages_are_settings(change: dict[str, Any], expected: list[str]) -> None:

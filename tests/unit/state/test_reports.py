@@ -39,11 +39,26 @@ def test_cancel_ends_an_order_without_fills(before: list[Event]) -> None:
 
 
 @pytest.mark.req("OD-008")
-@pytest.mark.parametrize("before", [[], [accepted()]], ids=["new", "submitted"])
+@pytest.mark.parametrize(
+    "before", [[], [accepted()], [accepted(), cancel()]], ids=["new", "submitted", "asked"]
+)
 def test_rejection_ends_an_order(before: list[Event]) -> None:
     given(*before).when(rejected()).then(
         REJECTED, 0, leaves=0, pending=[], alerts=[], assumed=False, text="no"
     )
+
+
+@pytest.mark.req("OD-008")
+@pytest.mark.parametrize(
+    "before", [[], [accepted()], [accepted(), cancel()]], ids=["new", "submitted", "asked"]
+)
+def test_rejection_told_as_a_status_ends_an_order_too(before: list[Event]) -> None:
+    story = (
+        given(*before)
+        .when(reported(Said.REJECTED, 0, 0))
+        .then(REJECTED, 0, leaves=0, pending=[], alerts=[], assumed=False, text="reported rejected")
+    )
+    assert not story.order.is_live
 
 
 @pytest.mark.req("OD-009", "C-02")
