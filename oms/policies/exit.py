@@ -92,7 +92,7 @@ def _targets_leave_at(view: View, trade: Trade) -> Micros:
 def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[Event]:
     """Turn the resting stop into the exit; where the broker does not allow that, cancel it and then send one."""
     refused = stop.refusals > 0 and stop.requested_at >= close.at
-    if refused or not view.modifies_stops():
+    if refused or not view.modifies_stops(trade):
         yield from retries.cancels(view, trade, [stop], policy=NAME, reason=close.reason)
         return
     quantity = stop.filled + view.pipeline.sellable(trade)

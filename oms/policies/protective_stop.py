@@ -179,7 +179,7 @@ def _change(view: View, trade: Trade, level: Decimal, stop: Order, wanted: Decim
         return
     if stop.price_stop != level and _is_through(view, trade, level):
         yield from _exit_through(view, trade)
-    elif not view.modifies_stops():
+    elif not view.modifies_stops(trade):
         yield from retries.cancels(view, trade, [stop], policy=NAME, reason="to be placed anew")
     else:
         order_type, limit = stop_terms(view, trade, level)

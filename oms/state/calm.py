@@ -65,11 +65,11 @@ def is_calm(view: View) -> bool:
     pipeline, market = view.pipeline, view.market
     if not pipeline.open_trades or pipeline.questions or pipeline.safe_mode or market.is_halted:
         return False
-    if not (view.modifies_stops() and _lets_rest(view.capabilities)):
+    if not (view.capabilities.modify_stop and _lets_rest(view.capabilities)):
         return False
     if market.resumed_at is not None and not market.resume_seq:
         return False
-    return all(_is_settled(pipeline, trade) for trade in pipeline.open())
+    return all(view.modifies_stops(trade) and _is_settled(pipeline, trade) for trade in pipeline.open())
 
 
 def _lets_rest(broker: CapabilitiesDeclared) -> bool:

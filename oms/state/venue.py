@@ -20,7 +20,7 @@ def working_stop_quantity(view: View, trade: Trade, leaving: tuple[str, ...] = (
     """
     if view.stops_sleep():
         return ZERO
-    if view.modifies_stops():
+    if view.modifies_stops(trade):
         return confirmed_stop_quantity(view.pipeline, trade)
     staying = (
         order
@@ -54,7 +54,7 @@ def exit_waits(view: View, trade: Trade) -> bool:
     """Whether no stop protects until an exit that is asked for works: it has to be cancelled before, or it sleeps."""
     if view.live(trade.exits):
         return False
-    if view.stops_sleep() or not view.modifies_stops():
+    if view.stops_sleep() or not view.modifies_stops(trade):
         stop = next(iter(view.live(trade.stops)), None)
         if stop is not None and not _is_given_up_for_lost(view, stop):
             return True
@@ -106,6 +106,6 @@ def is_watched(view: View, trade: Trade, exposed: Decimal) -> bool:
 
 def in_the_way(view: View, trade: Trade) -> list[Order]:
     """Orders whose end a new stop or exit has to wait for."""
-    stops = [] if view.modifies_stops() else view.live(trade.stops)
+    stops = [] if view.modifies_stops(trade) else view.live(trade.stops)
     leaving = [order for order in stops if order.pending_of(PendingKind.CANCEL) is not None]
     return [*leaving, *blockers(view, way_out(trade))]

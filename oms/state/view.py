@@ -60,9 +60,10 @@ class View(Struct, frozen=True, gc=False):
         """What the broker can do."""
         return self.account.capabilities
 
-    def modifies_stops(self) -> bool:
-        """Whether a resting stop is changed in place: the broker can, and `stop.replace_mode` wants it. C-08."""
-        return self.capabilities.modify_stop and self.settings.stop.replace_mode == "modify"
+    def modifies_stops(self, trade: Trade) -> bool:
+        """Whether a trade's resting stop is changed in place: the broker can, and its own `stop.replace_mode` wants it.
+        C-08."""
+        return self.capabilities.modify_stop and self.settings_of(trade).stop.replace_mode == "modify"
 
     def stops_sleep(self) -> bool:
         """Whether a stop that rests at the broker could not trigger now."""

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oms.events.broker import CapabilitiesDeclared
 from oms.events.decisions import CancelRequested, GuardArmed, OrderPlaced, ReplaceRequested, TradeClosed
 from oms.state.protection import Protection
 from oms.values import OrderType, PositionSide, Role
 from tests.answers import cancelled, confirmed, fill, refused, replaced
-from tests.builders import entry, settings
+from tests.builders import entry, opening, settings
 from tests.given import Input, Story, again, given, like, wait
 from tests.unit.policies.test_add_on import MIRROR, at, held, market
 
@@ -98,6 +99,25 @@ def test_where_it_cannot_be_changed_a_smaller_one_takes_its_place(
     story.when(cancelled(Role.STOP)).then_among(like(OrderPlaced, role=Role.STOP, quantity=120, **STOP))
     story.given(confirmed)
     assert covers(story)
+
+
+@MIRROR
+@pytest.mark.req("OD-064", "C-08")
+@pytest.mark.parametrize("apply_to_open", [False, True])
+@pytest.mark.parametrize(("own", "new"), [("modify", "cancel_then_place"), ("cancel_then_place", "modify")])
+def test_an_open_trade_keeps_the_way_in_which_its_stop_is_changed(
+    side: PositionSide, own: str, new: str, apply_to_open: bool
+) -> None:
+    *_, activated = opening(settings(stop__replace_mode=new))
+    story = given(
+        ladder(side),
+        replace(activated, apply_to_open=apply_to_open),
+        settings=settings(stop__replace_mode=own),
+    )
+    asked = ReplaceRequested if (new if apply_to_open else own) == "modify" else CancelRequested
+    story.when(fill(Role.TARGET, nth=0)).then_among(like(asked, policy="protective_stop"))
+    story.then_none(CancelRequested if asked is ReplaceRequested else ReplaceRequested)
+    assert again(story) == []
 
 
 @MIRROR
