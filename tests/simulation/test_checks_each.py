@@ -12,7 +12,7 @@ from oms.values import Role, Side
 from tests.checkout import nothing
 from tests.simulation.catalogue import GAP, at, on, small
 from tests.simulation.checks import effects, exits, questions, shell
-from tests.simulation.checks.base import END, IDLE, STEP, TABLE
+from tests.simulation.checks.base import END, IDLE, QUIET, STEP, TABLE
 from tests.simulation.market import Told
 from tests.simulation.plan import Plan
 from tests.simulation.spoilers import when
@@ -77,6 +77,8 @@ ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("guards_are_armed", STEP, BASE, unguarded),
     ("targets_are_their_share", STEP, BASE, lambda scene: placed(scene, Role.TARGET, {"quantity": D(90)})),
     ("differences_are_told", STEP, CUT, other_books),
+    ("orders_are_as_large_as_asked", QUIET, BASE, order(Role.ENTRY, lambda one, _: when(one.filled > 0, larger(one)))),
+    ("orders_are_as_large_as_asked", QUIET, BASE, order(Role.STOP, lambda one, _: when(one.is_live, larger(one)))),
     ("calm_days_are_silent", END, CALM, lambda scene: scene.memory.__setitem__("loud", ["x"]) is None),
 )  # fmt: skip
 COUNTING = {"commands_are_counted", "looks_are_counted", "silence_is_counted"}
@@ -85,6 +87,10 @@ COUNTING = {"commands_are_counted", "looks_are_counted", "silence_is_counted"}
 
 def counted_more(one: Order) -> Order:
     return replace(one, total=one.filled + 5)
+
+
+def larger(one: Order) -> Order:
+    return replace(one, quantity=one.quantity + 1, filled=one.filled + 1)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from oms.commands import PlaceOrder, adds_risk
 from oms.policies.reconciliation import difference
-from oms.state.order import Order
+from oms.state.order import LIVE_STATES, Order
 from oms.state.pipeline import Pipeline
-from oms.values import SIGN_OF, ZERO, OrderStatus
+from oms.values import SIGN_OF, ZERO
 from tests.simulation.checks.base import DAY, END, QUIET, Scene, check
 from tests.simulation.oracle.messages import New
 
@@ -62,9 +62,6 @@ def _orders(scene: Scene, pipeline: Pipeline) -> Iterator[str]:
     for trade in pipeline.open():
         for order in pipeline.live(trade.order_ids):
             yield from _known(scene, order)
-    for order in pipeline.orders.values():
-        if not order.is_external:
-            yield from _asked_for(scene, order)
 
 
 def _known(scene: Scene, order: Order) -> Iterator[str]:
@@ -75,12 +72,22 @@ def _known(scene: Scene, order: Order) -> Iterator[str]:
         yield f"{order.client_order_id}: the log says {order.status.value}, the broker {theirs.status}"
 
 
-def _asked_for(scene: Scene, order: Order) -> Iterator[str]:
+@check("I25", QUIET)
+def orders_are_as_large_as_asked(scene: Scene) -> Iterator[str]:
     """A broker that ends an order need not say with which terms; but none is filled by more than it was asked for."""
+    if scene.world.desk.uncertain or is_poisoned(scene):
+        return
+    for pipeline in scene.pipelines.values():
+        for order in pipeline.orders.values():
+            if not order.is_external:
+                yield from _as_asked(scene, order)
+
+
+def _as_asked(scene: Scene, order: Order) -> Iterator[str]:
     theirs = scene.world.oracle.floor.orders.find(order.wire_id)
     if theirs is None or theirs.quantity == order.quantity:
         return
-    if order.is_live or (order.status is OrderStatus.FILLED and order.quantity > theirs.quantity):
+    if order.status in LIVE_STATES or min(order.quantity, order.filled) > theirs.quantity:
         yield f"{order.client_order_id}: the broker was asked for {theirs.quantity}, the log says {order.quantity}"
 
 
