@@ -98,9 +98,8 @@ def test_the_rate_recovers_below_three_by_time_alone_and_not_at_three() -> None:
     story = given(asked(4), asked(4), settings=only(min_requests=6))
     times = story.pipeline.traffic.requests
     assert (len(said(story)), story.pipeline.open_trades) == (1, ())
-    story.when(
-        until(times[5] + 30 * MINUTE - MILLISECOND)
-    ).then()  # Three are left: 3 : 1 is not below 3 : 1.
+    # Three are left: 3 : 1 is not below 3 : 1.
+    story.when(until(times[5] + 30 * MINUTE - MILLISECOND)).then()
     story.when(wait(0, ms=1)).then(
         like(
             DegradationLeft,

@@ -24,7 +24,7 @@ ZONE: dict[PositionSide, dict[str, Any]] = {
 
 
 def beside(lost: PositionSide, held: PositionSide) -> Story:
-    """One share of an entry that was given up, which came to light beside a hundred of a trade the other way."""
+    """One share of an entry that was given up, which came to light beside a hundred of the next trade."""
     story = given(entry(1, intent="lost", **ZONE[lost]))
     late = fill(Role.ENTRY)(story)
     assert late is not None
