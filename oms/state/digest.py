@@ -20,7 +20,7 @@ from oms.state.account import Account
 from oms.state.pipeline import Pipeline
 from oms.values import plain
 
-FOLD_VERSION: Final = 9
+FOLD_VERSION: Final = 10
 """Rises when the same log folds to another state. Digests of different versions are never compared."""
 
 _fields: dict[type[Struct], tuple[str, ...]] = {}

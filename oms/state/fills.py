@@ -11,25 +11,21 @@ from msgspec.structs import replace
 
 from oms.events.broker import ExecutionBusted, ExecutionCorrected, OrderFilled
 from oms.state import stretches
-from oms.state.oddities import anomaly, counts, excess, gap, repeats, unasked
+from oms.state.oddities import Result, anomaly, counts, excess, gap, repeats, unasked
 from oms.state.order import (
     CANCELED,
     FILLED,
     REJECTED,
-    TABLE,
     Anomaly,
     Execution,
     Order,
     PendingKind,
-    Trigger,
 )
 from oms.state.requests import named, overtaken, with_terms, without, without_submit
 from oms.state.slippage import intent_price
-from oms.state.standing import ended_at_of, leaves_of, status_of
+from oms.state.standing import ended_at_of, leaves_of, reinstated, status_of
 from oms.state.trade import Trade
 from oms.values import ZERO, Micros, plain
-
-Result = tuple[Order, tuple[Anomaly, ...]]
 
 _MOST_REPEATS = 16
 """How many fills that are covered are kept, the newest of them."""
@@ -242,33 +238,6 @@ def _without_namesake(order: Order, known: Execution, name: str) -> Order:
     return replace(order, repeats=tuple(one for one in order.repeats if one.execution != name))
 
 
-def counted(order: Order, cumulative: Decimal | None, leaves: Decimal | None, now: Micros) -> Result:
-    """Take the broker's totals, and settle what follows from them and from the terms of the order."""
-    total = order.total if cumulative is None else max(order.total, cumulative)
-    status = status_of(order, order.filled, order.quantity) if order.filled > ZERO else order.status
-    left = leaves_of(status, order.quantity, max(order.filled, total), leaves)
-    if total == order.total and status is order.status and left == order.leaves:
-        return order, ()
-    ended_at = order.ended_at if status is order.status else ended_at_of(order, status, now)
-    changed = replace(order, total=total, status=status, leaves=left, ended_at=ended_at)
-    return changed, gap(order, changed)
-
-
-def reinstated(order: Order) -> Order:
-    """An end that we assumed never was: the order is as live as its fills leave it."""
-    status = TABLE[order.status, Trigger.REINSTATE][1]
-    if order.filled > ZERO:
-        status = TABLE[status, Trigger.FILL_PART][1]
-    return replace(
-        order,
-        status=status,
-        leaves=leaves_of(status, order.quantity, max(order.filled, order.total), None),
-        assumed=False,
-        ended_at=None,
-        cancel_cause=None,
-    )
-
-
 def _after_end(order: Order, event: OrderFilled) -> Result:
     """A fill of an order that had ended: announced by the broker's count, reversing an assumption, or late."""
     if order.assumed and event.leaves != ZERO:
@@ -368,6 +337,23 @@ def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
             # What is open was told with the count that explains it, and is no more than that.
             return replace(order, leaves=leaves_of(order.status, order.quantity, order.filled, left)), found
     return order, ()
+
+
+def told_apart(order: Order, now: Micros, seq: int) -> Result:
+    """Book the fills taken for another's second id that the broker lists beside it, of an order that it does not know
+    any more: no count of it will ever come, and two names on one list are two executions.
+
+    Only where a bust or a correction has come since: without one two executions cannot cover the same, so that it is
+    still to come. What a bust took away, under either name, is not among the kept ones.
+    """
+    found: tuple[Anomaly, ...] = ()
+    for event in order.repeats if order.listed else ():
+        of = order.execution(event.execution) or order.executions[0]
+        if event.execution in order.listed and not of.comparable:
+            text = f"execution {event.execution} is not another id of one on record: the broker lists both"
+            booked, more = _taken_back(order, event, text, now, seq)
+            order, found = replace(booked, listed=order.listed), (*found, *more)
+    return replace(order, listed=()) if found else order, found
 
 
 def _count_of(order: Order, event: OrderFilled | ExecutionCorrected | ExecutionBusted) -> Decimal:

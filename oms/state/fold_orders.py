@@ -13,13 +13,14 @@ from msgspec.structs import replace
 from oms.events import broker, decisions
 from oms.events.base import Event
 from oms.state import fills, reports, requests, stretches, traffic
+from oms.state.oddities import Result
 from oms.state.order import SUBMITTED, Anomaly, Order, Pending, PendingKind
 from oms.state.pipeline import Pipeline, Question, Restatement, put_order, put_trade
 from oms.values import ZERO, Micros, OrderType, Role, TimeInForce
 
 Folded = tuple[Pipeline, tuple[Anomaly, ...]]
 Fold = Callable[[Pipeline, Any, Micros, int], Folded]
-_Change = Callable[..., fills.Result]
+_Change = Callable[..., Result]
 _Restatement = broker.ExecutionBusted | broker.ExecutionCorrected
 
 _MOST_RESTATED: Final = 256
@@ -162,39 +163,42 @@ def _external(event: Event, now: Micros, seq: int) -> Order | None:
     )
 
 
-def _accepted(order: Order, event: broker.OrderAccepted, _now: Micros, _seq: int) -> fills.Result:
+def _accepted(order: Order, event: broker.OrderAccepted, _now: Micros, _seq: int) -> Result:
     return reports.acknowledged(order, event.broker_order_id)
 
 
-def _rejected(order: Order, event: broker.OrderRejected, now: Micros, _seq: int) -> fills.Result:
+def _rejected(order: Order, event: broker.OrderRejected, now: Micros, _seq: int) -> Result:
     return reports.order_rejected(order, event, now)
 
 
-def _triggered(order: Order, event: broker.OrderTriggered, now: Micros, seq: int) -> fills.Result:
+def _triggered(order: Order, event: broker.OrderTriggered, now: Micros, seq: int) -> Result:
     return reports.triggered(order, event.broker_order_id, now, seq)
 
 
-def _canceled(order: Order, event: broker.OrderCanceled, now: Micros, _seq: int) -> fills.Result:
+def _canceled(order: Order, event: broker.OrderCanceled, now: Micros, _seq: int) -> Result:
     return reports.canceled(order, event, now)
 
 
-def _cancel_rejected(order: Order, event: broker.CancelRejected, now: Micros, seq: int) -> fills.Result:
+def _cancel_rejected(order: Order, event: broker.CancelRejected, now: Micros, seq: int) -> Result:
     return reports.cancel_rejected(order, event, now, seq)
 
 
-def _replaced(order: Order, event: broker.OrderReplaced, now: Micros, _seq: int) -> fills.Result:
+def _replaced(order: Order, event: broker.OrderReplaced, now: Micros, _seq: int) -> Result:
     return reports.replaced(order, event, now)
 
 
-def _replace_rejected(order: Order, event: broker.ReplaceRejected, now: Micros, seq: int) -> fills.Result:
+def _replace_rejected(order: Order, event: broker.ReplaceRejected, now: Micros, seq: int) -> Result:
     return reports.replace_rejected(order, event, now, seq)
 
 
-def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, _seq: int) -> Folded:
+def _unknown(pipeline: Pipeline, event: broker.OrderUnknown, now: Micros, seq: int) -> Folded:
     order = pipeline.find(event.client_order_id)
     if order is None:
         return pipeline, (Anomaly(code="unknown_order", text=event.client_order_id),)
     changed, anomalies = reports.unknown_to_broker(order, event, now)
+    if not changed.is_live and event.client_order_id == changed.wire_id:
+        changed, more = fills.told_apart(changed, now, seq)
+        anomalies = (*anomalies, *more)
     return _told(put_order(pipeline, order, changed, now), order, changed, event, now), anomalies
 
 
@@ -312,16 +316,19 @@ def _reprice_skipped(pipeline: Pipeline, event: decisions.RepriceSkipped, now: M
 def _books_listed(pipeline: Pipeline, event: broker.BrokerSnapshotReported, now: Micros, _seq: int) -> Folded:
     """Note which fill that seemed to be on record the broker lists as an execution of its own, and ask about its order.
 
-    Books are no execution and change no position (I68); the answer does, where it counts the fill.
+    Books are no execution and change no position (I68); the answer does, where it counts the fill, or knows nothing
+    of the order any more.
     """
     if not (event.complete and event.executions):
         return pipeline, ()
     for own in [own for own, order in pipeline.orders.items() if order.repeats]:
         order = pipeline.orders[own]
         listed = stretches.listed(order, event.executions)
-        if listed != order.listed:
+        is_news = listed != order.listed
+        if is_news:
             pipeline = put_order(pipeline, order, replace(order, listed=listed), now)
-        is_short = bool(listed) and order.missing > ZERO
+        # Of one that has ended a count may never come, so that nothing is known to be missing.
+        is_short = bool(listed) and (order.missing > ZERO or (is_news and not order.is_live))
         if is_short and own not in pipeline.questions and not (order.pending or order.is_external):
             pipeline = _with_question(pipeline, own, now)
     return pipeline, ()

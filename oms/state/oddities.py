@@ -7,6 +7,9 @@ from oms.events.broker import CancelCause
 from oms.state.order import Anomaly, Execution, Order, Verdict
 from oms.values import ZERO, Role, plain
 
+Result = tuple[Order, tuple[Anomaly, ...]]
+"""An order after a report, and what is odd about it."""
+
 _BELOW: Final = "count_below_fills"
 
 

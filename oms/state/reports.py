@@ -21,9 +21,8 @@ from oms.events.broker import (
     ReplaceRejected,
     ReportedStatus,
 )
-from oms.state import requests, stretches
-from oms.state.fills import Result, counted, explained, reinstated
-from oms.state.oddities import anomaly, below, lowered, unasked, with_below
+from oms.state import fills, requests, stretches
+from oms.state.oddities import Result, anomaly, below, lowered, unasked, with_below
 from oms.state.order import (
     CANCELED,
     LIVE_STATES,
@@ -38,6 +37,7 @@ from oms.state.order import (
     PendingKind,
     Trigger,
 )
+from oms.state.standing import counted, reinstated
 from oms.values import ZERO, Micros
 
 DUPLICATE_ORDER: Final = "DUPLICATE_ORDER"
@@ -207,7 +207,7 @@ def _refused(
         more: tuple[Anomaly, ...] = ()
         is_certain = stretches.is_newest(order, request.seq) and order.pending_of(PendingKind.REPLACE) is None
         if event.status is ReportedStatus.FILLED and is_certain:
-            order, more = explained(order, order.quantity, now, seq)
+            order, more = fills.explained(order, order.quantity, now, seq)
         return order, (refused, *more)
     return order, ()
 
@@ -260,7 +260,7 @@ def status_reported(order: Order, event: OrderStatusReported, now: Micros, seq: 
         order = replace(order, total=count)
     order, found = _status_taken(order, event, now, seq)
     if is_newest or (event.asked_at_seq is None and stood > ZERO and count == order.filled + stood):
-        order, more = explained(order, count, now, seq)
+        order, more = fills.explained(order, count, now, seq)
         found = (*found, *more)
     return order, (*less, *(with_below(order, count, found) if is_newest else found))
 

@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
+from oms.state.oddities import Result, gap
 from oms.state.order import (
     ENDED_STATES,
     FILLED,
@@ -47,3 +50,30 @@ def ended_at_of(order: Order, status: OrderStatus, now: Micros) -> Micros | None
     if status not in ENDED_STATES:
         return None
     return now if order.ended_at is None else order.ended_at
+
+
+def counted(order: Order, cumulative: Decimal | None, leaves: Decimal | None, now: Micros) -> Result:
+    """Take the broker's totals, and settle what follows from them and from the terms of the order."""
+    total = order.total if cumulative is None else max(order.total, cumulative)
+    status = status_of(order, order.filled, order.quantity) if order.filled > ZERO else order.status
+    left = leaves_of(status, order.quantity, max(order.filled, total), leaves)
+    if total == order.total and status is order.status and left == order.leaves:
+        return order, ()
+    ended_at = order.ended_at if status is order.status else ended_at_of(order, status, now)
+    changed = replace(order, total=total, status=status, leaves=left, ended_at=ended_at)
+    return changed, gap(order, changed)
+
+
+def reinstated(order: Order) -> Order:
+    """An end that we assumed never was: the order is as live as its fills leave it."""
+    status = TABLE[order.status, Trigger.REINSTATE][1]
+    if order.filled > ZERO:
+        status = TABLE[status, Trigger.FILL_PART][1]
+    return replace(
+        order,
+        status=status,
+        leaves=leaves_of(status, order.quantity, max(order.filled, order.total), None),
+        assumed=False,
+        ended_at=None,
+        cancel_cause=None,
+    )

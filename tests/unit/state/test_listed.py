@@ -7,7 +7,7 @@ import pytest
 
 from oms.events.base import Event
 from oms.events.broker import BrokerSnapshotReported, ReportedStatus
-from oms.state.order import CANCELED, PARTIAL_FILLED
+from oms.state.order import CANCELED, PARTIAL_FILLED, SUBMITTED
 from tests.unit.state.order_story import (
     D,
     Story,
@@ -69,10 +69,46 @@ def test_an_answer_that_does_not_count_it_books_no_listed_fill(asked: int | None
 
 
 def test_the_question_is_asked_with_all_books_until_the_fill_is_booked() -> None:
-    story = doubted().when(books(*ALL), unknown()).then(CANCELED, 1)
+    story = doubted().when(books(*ALL), reported(PART, 1, 9, asked=12)).then(PARTIAL_FILLED, 1)
     assert not story.pipeline.questions
-    story.when(books(*ALL))
+    story.when(reported(PART, 2, 8), books(*ALL))
     assert "X" in story.pipeline.questions
+
+
+def test_a_listed_fill_is_booked_when_the_broker_does_not_know_its_order_any_more() -> None:
+    """No count will come by which it could be booked."""
+    story = doubted().when(books(*ALL), unknown())
+    story.then(CANCELED, 2, value=D(200), judged=[("b", None, True)], repeats=(), listed=())
+    story.when(books(*ALL), unknown()).then(CANCELED, 2, judged=[])
+    assert not story.pipeline.questions
+
+
+def test_of_an_order_that_is_not_known_any_more_the_list_is_asked_about() -> None:
+    """Whatever came first: nothing is known to be missing, and only the answer says that no count will come."""
+    story = doubted().when(unknown()).then(CANCELED, 1).when(books(*ALL)).then(CANCELED, 1, judged=[])
+    assert "X" in story.pipeline.questions
+    story.when(unknown()).then(CANCELED, 2, judged=[("b", None, True)])
+    assert not story.pipeline.questions
+
+
+@pytest.mark.parametrize("name", ["f", "b"])
+def test_what_is_left_of_two_after_a_bust_is_booked_once_the_order_is_not_known_any_more(name: str) -> None:
+    """The bust comes before the list or behind it, under the name that is on record or the other one."""
+    for told in ((busted(name, 1, 9), books(*ALL)), (books(*ALL), busted(name, 1, 9))):
+        story = doubted().when(*told).then(SUBMITTED, 0)
+        story.when(unknown()).then(CANCELED, 1, value=D(100), repeats=())
+
+
+def test_of_two_that_were_both_busted_none_is_booked() -> None:
+    story = doubted().when(busted("f", 1, 9), busted("b", 0, 10), books(*ALL), unknown())
+    story.then(CANCELED, 0, judged=[])
+
+
+def test_without_a_bust_two_names_on_one_list_are_no_two_fills_yet() -> None:
+    """One of them must have been taken back, or the second could not have ended where the first one did."""
+    story = given(accepted(), filled("f", 1, 1, 9), filled("b", 1, 1, 9)).when(books("f", "b"), unknown())
+    story.then(CANCELED, 1, judged=[]).when(busted("f", 1, 9)).then(CANCELED, 0)
+    story.when(books("f", "b"), unknown()).then(CANCELED, 1, judged=[("b", None, True)])
 
 
 def test_a_request_that_is_asked_about_needs_no_question_beside_it() -> None:
