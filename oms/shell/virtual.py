@@ -225,30 +225,33 @@ class VirtualTime:
         if self._must_ask:
             # What the broker did while the link was down is unknown until it has been asked.
             self._must_ask = False
-            self.books.ask(self._asked_at(), self.now)
+            self.books.ask(self._asked_at(commands), self.now)
         if self._held:
             commands = self._with_held(commands)
+        # What was settled since it was decided does not leave: its owner has decided anew. That may take long where it
+        # was held back, or in steps that a log which was away stores all at once.
+        commands = [one for one in commands if self._is_wanted(one)]
         if commands:
             self._gate.log_is_away = self._runner.is_away
             self._dispatcher.dispatch(commands, self.now)
 
-    def _asked_at(self) -> int:
-        """The end of the log as far as the broker can know of it: what is held back has not reached it.
+    def _asked_at(self, coming: Iterable[Command] = ()) -> int:
+        """The end of the log as far as the broker can know of it: what is held back, or leaves behind the question, has
+        not reached it.
 
         Not from before the last link fell, for such an answer counts for nothing: what is held back still is then asked
         about, and decided anew.
         """
-        known = min((one.seq - 1 for one in self._held), default=self._runner.head.seq)
+        known = min((one.seq - 1 for one in (*self._held, *coming)), default=self._runner.head.seq)
         return max(known, self._runner.published.account.asked_from)
 
     def _with_held(self, commands: list[Command]) -> list[Command]:
         """The commands, behind those of the opening once the books were compared (architecture 3, "Start order").
 
-        One whose order is being asked about never leaves: the answer would be about an order still to come. What
-        was settled meanwhile does not leave either; its owner has decided anew.
+        One whose order is being asked about never leaves: the answer would be about an order still to come.
         """
         asked = {self._order_of(one) for one in commands if isinstance(one, QueryOrder)}
-        self._held = [one for one in self._held if self._order_of(one) not in asked and self._is_open(one)]
+        self._held = [one for one in self._held if self._order_of(one) not in asked]
         if not self._runner.published.account.reconciled:
             return commands
         held, self._held = self._held, []
@@ -259,8 +262,10 @@ class VirtualTime:
         order = pipeline.find(command.client_order_id)
         return order.client_order_id if order is not None else None
 
-    def _is_open(self, command: Command) -> bool:
-        """Whether the request behind a command still waits for its outcome."""
+    def _is_wanted(self, command: Command) -> bool:
+        """Whether it is a question, or the request behind it still waits for its outcome."""
+        if isinstance(command, QueryOrder):
+            return True
         order = self._runner.published.pipelines[command.instrument].find(command.client_order_id)
         return order is not None and any(one.seq == command.seq for one in order.pending)
 

@@ -35,6 +35,13 @@ def small(*faults: Fault, personality: str = "plain", wishes: tuple[Wish, ...] =
 GAP = at("gap", quantity=-90)
 """The market falls through the stop."""
 
+NOTHING_WORKS = (
+    *(on("reject", "new:STOP", n) for n in range(1, 9)),
+    *(on("reject", "new:MARKET", n) for n in range(1, 6)),
+    *(on("reject", "new:LIMIT", n) for n in range(2, 9)),
+)
+"""Neither stops nor exits, for a while: they are tried again and again."""
+
 Row = tuple[str, Plan, str]
 
 ROWS: tuple[Row, ...] = (
@@ -123,6 +130,9 @@ ROWS: tuple[Row, ...] = (
     ("P02-log-does-not-say", small(*(on("log_unknown", "append", n, ms=300) for n in range(12, 30, 3))), ""),
     ("P04-log-is-away", small(on("log_away", "append", 16, ms=15_000)), ""),
     ("W03-dies-between-durable-and-wire", small(on("crash", "send", 1), on("crash", "send", 3)), ""),
+    ("W07-another-configuration-while-nothing-works",
+     small(at("kill_process", ms=3000, when=ENTER + 2000), *NOTHING_WORKS, other_settings={"gate.messages_per_second": 60}),
+     "stop_rejected"),
     ("O01-operator-sells-at-the-broker", small(at("hand_trade", quantity=-40)), ""),
     ("O02-operator-cancels-our-stop", small(at("hand_cancel_stop")), "canceled_unasked"),
     ("O04-kill-pressed-twice", small(at("kill2"), at("kill3", when=HELD + 100), at("kill3", when=HELD + 200),

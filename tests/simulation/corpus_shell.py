@@ -253,13 +253,24 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "the broker is asked as if it knew what is held back",
         "oms/shell/virtual.py",
-        "        known = min((one.seq - 1 for one in self._held), default=self._runner.head.seq)",
-        "        known = self._runner.head.seq",
+        "        known = min((one.seq - 1 for one in (*self._held, *coming)), default=self._runner.head.seq)",
+        "        known = min((one.seq - 1 for one in coming), default=self._runner.head.seq)",
     ),
     wrong(
-        "what was settled while it was held back leaves all the same",
+        "the broker is asked as if it knew what leaves behind the question",
         "oms/shell/virtual.py",
-        "if self._order_of(one) not in asked and self._is_open(one)]",
-        "if self._order_of(one) not in asked]",
+        "self.books.ask(self._asked_at(commands), self.now)",
+        "self.books.ask(self._asked_at(), self.now)",
+    ),
+    Wrong(
+        "what was settled before it has left leaves all the same",
+        (
+            (
+                "oms/shell/virtual.py",
+                "        commands = [one for one in commands if self._is_wanted(one)]",
+                "        commands = list(commands)",
+            ),
+        ),
+        start=931_100,
     ),
 )

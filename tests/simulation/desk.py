@@ -27,12 +27,14 @@ class Crash(BaseException):
 
 
 class Question(NamedTuple):
-    """A question for the books: when, over which link, whether for all of them, and as of which end of the log."""
+    """A question for the books: when, over which link, whether for all of them, as of which end of the log; and after
+    how many commands."""
 
     at: int
     link: int
     whole: bool
     asked_at_seq: int = 0
+    sent: int = 0
 
 
 class Desk:
@@ -75,6 +77,10 @@ class Desk:
         """Commands that were handed over, whatever became of them then."""
         self.torn: set[int] = set()
         """Of these the ones that broke the link while they were sent, which this end does not tell."""
+        self.is_settled: Callable[[Command], bool] = lambda _command: False
+        """Whether what a command asks for has its outcome already, as far as the log tells."""
+        self.settled: list[Command] = []
+        """Commands that left all the same."""
         self.effects: list[tuple[int, Request]] = []
         self.received: Counter[str] = Counter()
         self.on_strike: Callable[[str], None] = lambda _kind: None
@@ -111,6 +117,8 @@ class Desk:
             self._local(_failed(command, sent=False, text="no link to the broker"))
             return
         self.sent.append((self.now, command))
+        if self.is_settled(command):
+            self.settled.append(command)
         delay, arrives, failure = 0, True, None
         for fault in faults:
             self._note(fault)
@@ -136,7 +144,7 @@ class Desk:
     def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Ask for all books."""
         self._asked[asked_at_seq] = self.now
-        self.questions.append(Question(self.now_of(), self.link, whole, asked_at_seq))
+        self.questions.append(Question(self.now_of(), self.link, whole, asked_at_seq, len(self.sent)))
         self.owes_correction = self.owes_correction and not whole
         if not self.down:
             self._arrive(AskBooks(asked_at_seq, whole), 0)

@@ -69,10 +69,15 @@ class Wish(Struct, frozen=True, omit_defaults=True, kw_only=True):
     off: int = 0
 
 
+Setting = str | int | bool | tuple[str, ...]
+"""The value of one setting of the product."""
+
+
 class Plan(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Days to play. `heal_at` (ms after the open) is when faults stop; what is unsettled then must settle.
 
-    `ends_at` (ms after the open; 0: never) leaves the last day early, for small plans.
+    `ends_at` (ms after the open; 0: never) leaves the last day early, for small plans. Where there are
+    `other_settings`, every second process begins with these added.
     """
 
     format: int = FORMAT
@@ -81,7 +86,8 @@ class Plan(Struct, frozen=True, omit_defaults=True, kw_only=True):
     days: int = 1
     personality: str = "plain"
     switches: dict[str, bool | int | str | None] = {}
-    settings: dict[str, str | int | bool] = {}
+    settings: dict[str, Setting] = {}
+    other_settings: dict[str, Setting] = {}
     symbols: tuple[str, ...] = ("AAA",)
     heal_at: int = 0
     ends_at: int = 0

@@ -9,7 +9,7 @@ from random import Random
 
 from tests.simulation.coverage import SITUATIONS
 from tests.simulation.kinds import COUNTED, EVIL, EXTRA, EXTRA_SHARE, RARE, SOON, SPREAD, TIMED, Row
-from tests.simulation.plan import CLOSING_MS, Fault, Plan, Wish
+from tests.simulation.plan import CLOSING_MS, Fault, Plan, Setting, Wish
 
 DAYS = ("2026-03-09", "2026-03-09", "2026-03-10", "2026-06-17", "2026-11-27", "2026-11-24")
 """First days: the Monday after the clocks change, plain days, a half day, the days before a holiday."""
@@ -25,6 +25,22 @@ CLOSING_SHARE = 0.2
 AIMED_SHARE = 0.15
 """How many of the others have faults that are all aimed at one situation of an order."""
 AIMS = 8
+FEW_REASONS = (
+    ("FORCED_CLOSE",),
+    ("KILL_SWITCH", "FORCED_CLOSE"),
+    ("STOP_FALLBACK", "GUARD_STOP", "PROTECTION_LOST"),
+)
+"""Profiles that send a collared limit where others go to market."""
+OTHER_SETTINGS_SHARE = 0.25
+OTHER_SETTINGS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
+    ("gate.messages_per_second", (40, 60)),
+    ("stop.type", ("stop_market",)),
+    ("stop.replace_mode", ("cancel_then_place",)),
+    ("forced_close.mode", ("market",)),
+    ("entry.valid_for_ms", (2000,)),
+    ("risk.max_gross_exposure", ("50000",)),
+)
+"""What a process may begin with when another one has ended, beside what the plan has for all."""
 AT_A_TIME: tuple[Row, ...] = tuple((kind, (), *rest) for kind, *rest in TIMED if kind not in RARE)
 EVILS = {row[0] for row in EVIL}
 
@@ -69,6 +85,7 @@ def plan_of(seed: int, days: int = 1) -> Plan:
         personality=personality,
         switches={} if calm else _switches(seed),
         settings=_settings(seed, calm=calm),
+        other_settings={} if calm else _other_settings(seed),
         symbols=symbols,
         heal_at=heal,
         calm=calm,
@@ -77,9 +94,9 @@ def plan_of(seed: int, days: int = 1) -> Plan:
     )
 
 
-def _settings(seed: int, *, calm: bool) -> dict[str, str | int | bool]:
+def _settings(seed: int, *, calm: bool) -> dict[str, Setting]:
     chance = Random(f"settings|{seed}")
-    found: dict[str, str | int | bool] = {}
+    found: dict[str, Setting] = {}
     if calm:
         return found
     if chance.random() < 0.3:
@@ -97,7 +114,19 @@ def _settings(seed: int, *, calm: bool) -> dict[str, str | int | bool]:
         found["risk.max_gross_exposure"] = limits.choice(["50000", "90000"])
     if limits.random() < 0.25:
         found["entry.valid_for_ms"] = 2000
+    permits = Random(f"permits|{seed}")
+    if permits.random() < 0.1:
+        found["market_orders.allowed_reasons"] = permits.choice(FEW_REASONS)
     return found
+
+
+def _other_settings(seed: int) -> dict[str, Setting]:
+    """Now and then somebody changes the configuration while no process runs; the next one decides anew as it begins."""
+    chance = Random(f"other settings|{seed}")
+    if chance.random() >= OTHER_SETTINGS_SHARE:
+        return {}
+    name, values = chance.choice(OTHER_SETTINGS)
+    return {name: chance.choice(values)}
 
 
 def _switches(seed: int) -> dict[str, bool | int | str | None]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from oms.commands import QueryOrder
 from oms.events.base import Event
 from oms.events.broker import (
     BrokerSnapshotReported,
@@ -14,17 +15,18 @@ from oms.events.broker import (
     OrderUnknown,
     PositionLine,
 )
-from oms.events.decisions import OrderPlaced, QueryRequested
+from oms.events.decisions import OrderPlaced, QueryRequested, ReplaceRequested
+from oms.events.market import QuoteReported
 from oms.events.session import VenueStatus
 from oms.state.order import Order, Pending
 from oms.state.trade import Guard
 from oms.step import Recorded
-from oms.values import ZERO, OrderStatus, Role
+from oms.values import ZERO, MarketReason, OrderStatus, OrderType, Role
 from tests.simulation.checks.base import Scene
 from tests.simulation.desk import Question
 from tests.simulation.market import Told
 from tests.simulation.spoilers_state import market
-from tests.simulation.spoiling import Spoil, input_of
+from tests.simulation.spoiling import Spoil, decision, input_of
 
 D = Decimal
 EVER = 2**60
@@ -96,10 +98,27 @@ def not_followed_up(scene: Scene) -> bool:
 
 
 def not_sent(scene: Scene) -> bool:
-    if "owed" not in scene.memory:
-        return False
-    scene.memory["owed"].commands[EVER] = "PlaceOrder x"
-    return True
+    """The link does not know of a command that is to have its outcome still."""
+    desk, owed = scene.world.desk, scene.memory.get("owed")
+    waits = (
+        [seq for seq, one in owed.commands.items() if not desk.is_settled(one)] if owed is not None else []
+    )
+    desk.tried.difference_update(waits)
+    return any(not isinstance(owed.commands[seq], QueryOrder) for seq in waits)
+
+
+def sent_when_settled(scene: Scene) -> bool:
+    desk = scene.world.desk
+    desk.settled.extend(command for _, command in desk.sent[:1])
+    return bool(desk.settled)
+
+
+def asked_as_if_sent(scene: Scene) -> bool:
+    """A question that left before everything names the end of the log after it."""
+    desk, looked = scene.world.desk, scene.memory.get("left")
+    desk.questions.append(Question(1, desk.link, whole=True, asked_at_seq=EVER))
+    fresh = desk.sent[looked.commands :] if looked is not None else []
+    return any(not isinstance(command, QueryOrder) for _, command in fresh)
 
 
 def torn(scene: Scene) -> bool:
@@ -222,6 +241,47 @@ def elected_beside_targets(scene: Scene) -> bool:
             scene.pipelines["AAA"] = replace(pipeline, orders=orders)
             return True
     return False
+
+
+def guarded(scene: Scene, *, printed: bool) -> bool:
+    """A level has been watched since ever, a quote or a print is beyond it, and nobody acts."""
+    pipeline, before = scene.pipelines.get("AAA"), scene.before.get("AAA")
+    if pipeline is None or before is None or not isinstance(scene.input, QuoteReported):
+        return False
+    bid, held = pipeline.market.bid, [one for one in before.open() if one.held > ZERO and one.close is None]
+    if not held or bid is None:
+        return False
+    market, level = pipeline.market, bid
+    if printed:
+        level = bid - 1
+        market = replace(market, last=level, last_at=scene.now, last_seq=scene.seq)
+    trade = replace(held[0], guard=Guard(level=level, armed_at=0))
+    scene.before["AAA"] = replace(before, trades={**before.trades, trade.trade_no: trade})
+    scene.pipelines["AAA"] = replace(
+        pipeline, market=market, trades={**pipeline.trades, trade.trade_no: trade}
+    )
+    scene.memory["passed"] = {("AAA", trade.trade_no, 0): 0}
+    return True
+
+
+def market_order_out_of_phase(scene: Scene) -> bool:
+    """The broker takes no market order at all, and one leaves with a reason that its profile permits."""
+    if not decision(ReplaceRequested, order_type=OrderType.MARKET, reason=MarketReason.FORCED_CLOSE)(scene):
+        return False
+    scene.account = replace(
+        scene.account, capabilities=replace(scene.account.capabilities, market_order_phases=())
+    )
+    return True
+
+
+def held_under_a_kill(scene: Scene) -> bool:
+    """What is held stays, whatever level is in force."""
+    assert scene.committed is not None
+    pipeline = scene.pipelines.get("AAA") if "AAA" in scene.committed.result.decided else None
+    if pipeline is None or not any(one.held > ZERO and one.close is None for one in pipeline.open()):
+        return False
+    scene.account = replace(scene.account, kill_level=3)
+    return True
 
 
 def other_books(scene: Scene) -> bool:

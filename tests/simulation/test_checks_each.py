@@ -8,23 +8,27 @@ from msgspec.structs import replace
 from oms.events.broker import OrderFilled
 from oms.events.decisions import CloseRequested
 from oms.state.order import Order
-from oms.values import Role, Side
+from oms.values import OrderType, Role, Side
 from tests.checkout import nothing
 from tests.simulation.catalogue import GAP, at, on, small
 from tests.simulation.checks import effects, exits, questions, shell
-from tests.simulation.checks.base import END, IDLE, QUIET, STEP, TABLE
+from tests.simulation.checks.base import END, IDLE, QUIET, STEP, TABLE, Scene
 from tests.simulation.market import Told
 from tests.simulation.plan import Plan
 from tests.simulation.spoilers import when
 from tests.simulation.spoilers_shell import (
     EVER,
     absence,
+    asked_as_if_sent,
     asked_early,
     beside,
     elected,
     elected_beside_targets,
     exit_in_a_halt,
     failure,
+    guarded,
+    held_under_a_kill,
+    market_order_out_of_phase,
     nobody_asked,
     nobody_asked_again,
     nobody_told,
@@ -35,6 +39,7 @@ from tests.simulation.spoilers_shell import (
     other_books,
     refusal,
     said,
+    sent_when_settled,
     torn,
     unscheduled,
     watched,
@@ -50,6 +55,11 @@ SLOW = small(on("slow_ack", "new", ms=4000))
 REFUSED = small(on("reject", "amend"), GAP)
 SLOW_CANCELS = small(switches={"cancel_takes_ms": 900})
 
+
+def target_at_market(scene: Scene) -> bool:
+    return placed(scene, Role.TARGET, {"order_type": OrderType.MARKET})
+
+
 ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("books_are_told_before_they_count", STEP, BASE, nobody_told),
     ("books_are_asked_for_at_once", IDLE, BASE, nobody_asked),
@@ -60,6 +70,8 @@ ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("openers_leave_under_a_kill", STEP, BASE, opener_under_a_kill),
     ("deadlines_outlive_the_process", STEP, CUT, unscheduled),
     ("what_was_decided_leaves", IDLE, BASE, not_sent),
+    ("what_is_settled_does_not_leave", IDLE, BASE, sent_when_settled),
+    ("questions_tell_of_what_has_left", IDLE, BASE, asked_as_if_sent),
     ("failures_to_send_are_told", IDLE, BASE, torn),
     ("armed_levels_see_the_market", IDLE, BASE, watched(Told(EVER, EVER, D(1), D(2)), 1)),
     ("silence_is_noticed", IDLE, BASE, watched(Told(1, 1, None, None), 1)),
@@ -75,6 +87,11 @@ ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("exits_rest_in_a_halt", STEP, REFUSED, exit_in_a_halt),
     ("elected_stops_stand_alone", STEP, BASE, elected_beside_targets),
     ("guards_are_armed", STEP, BASE, unguarded),
+    ("guards_fire", STEP, BASE, lambda scene: guarded(scene, printed=False)),
+    ("guards_fire", STEP, BASE, lambda scene: guarded(scene, printed=True)),
+    ("kill_leaves_positions", STEP, BASE, held_under_a_kill),
+    ("market_orders_are_permitted", STEP, BASE, target_at_market),
+    ("market_orders_are_permitted", STEP, BASE, market_order_out_of_phase),
     ("targets_are_their_share", STEP, BASE, lambda scene: placed(scene, Role.TARGET, {"quantity": D(90)})),
     ("differences_are_told", STEP, CUT, other_books),
     ("orders_are_as_large_as_asked", QUIET, BASE, order(Role.ENTRY, lambda one, _: when(one.filled > 0, larger(one)))),

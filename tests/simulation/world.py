@@ -30,7 +30,7 @@ from tests.simulation.market import Path, Told
 from tests.simulation.oracle.behaviour import personality
 from tests.simulation.oracle.broker import Oracle
 from tests.simulation.oracle.floor import Quirk
-from tests.simulation.plan import Plan, occasions
+from tests.simulation.plan import Plan, Setting, occasions
 
 ACCOUNT = "sim/sim/seed"
 TICK = Decimal("0.01")
@@ -55,7 +55,7 @@ class Result:
 
 
 @cache
-def settings_of(changes: tuple[tuple[str, str | int | bool], ...]) -> Settings:
+def settings_of(changes: tuple[tuple[str, Setting], ...]) -> Settings:
     """The defaults with changes by dotted name."""
     return load_settings(arguments={"protection.books_every_ms": BOOKS_MS, **dict(changes)}).settings
 
@@ -89,7 +89,8 @@ class World:
         self.store = log if log is not None else MemoryLog()
         self.listener = listener
         self.log = FaultyLog(self.store, plan.faults, lambda: self.clock)
-        self.settings = settings_of(tuple(sorted(plan.settings.items())))
+        others = {**plan.settings, **plan.other_settings}
+        self.settings = [settings_of(tuple(sorted(one.items()))) for one in (plan.settings, others)]
         self.sessions = sessions(plan.first_day, plan.days)
         self.today = self.sessions[0]
         self.clock = self.today.open_at - 60_000 * MS
@@ -114,6 +115,7 @@ class World:
         """Up to when things have happened; after a sleep the clock is ahead of it for a while."""
         self.checks = Checks(self)
         self.desk.names_of = self.log.names_of = self.oracle.floor.names_of = self.names_of
+        self.desk.is_settled = self.checks.is_settled
         self.desk.on_strike = self.log.on_strike = self.oracle.floor.on_strike = self.checks.hit
 
     def run(self) -> Result:
@@ -158,7 +160,7 @@ class World:
         runner = open_runner(
             self.log,  # type: ignore[arg-type]
             ACCOUNT,
-            self.settings,
+            self.settings[self.restarts % 2],
             at=self.clock,
             trading_day=self.today.session_date,
             who=Identity(f"log{self.plan.seed}", "code", "none"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from oms.commands import Command, QueryOrder
 from oms.events.base import Event
 from oms.shell.runner import Committed, Runner
 from tests.simulation.checks import (  # noqa: F401
@@ -182,6 +183,14 @@ class Checks:
         for order in self.near() or ["NONE/NONE"]:
             role, status = order.split("/")
             self.cells[kind, role, status, phase] += 1
+
+    def is_settled(self, command: Command) -> bool:
+        """Whether what a command asks for has its outcome already, as far as the durable log tells."""
+        if isinstance(command, QueryOrder):
+            return False
+        pipeline = self.scene.pipelines[command.instrument]
+        order = pipeline.find(command.client_order_id)
+        return order is None or all(one.seq != command.seq for one in order.pending)
 
     def near(self) -> list[str]:
         """Role and state of every live order at this moment, each once."""

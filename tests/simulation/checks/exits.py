@@ -6,9 +6,10 @@ from decimal import Decimal
 from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, BrokerSnapshotReported
 from oms.events.decisions import Alerted, CloseRequested, OrderPlaced, ReplaceRequested
 from oms.state.order import Order
+from oms.state.pipeline import Pipeline
 from oms.state.trade import Trade
 from oms.values import MILLISECOND, ZERO, PositionSide, Role
-from tests.simulation.checks.base import Scene, check
+from tests.simulation.checks.base import Scene, check, exposed_of, is_fresh
 
 
 @check("I57", of=(CloseRequested,))
@@ -108,6 +109,47 @@ def guards_are_armed(scene: Scene) -> Iterator[str]:
 
 def _has_stop(scene: Scene, trade: Trade) -> bool:
     return any(order.is_confirmed for order in scene.pipelines[trade.instrument].live(trade.stops))
+
+
+@check("I31")
+def guards_fire(scene: Scene) -> Iterator[str]:
+    """A level that is watched inside and was passed is acted on: by a print in its own step, by quotes once a later one
+    confirms the first. Both are judged of a guard that was armed before the step."""
+    assert scene.committed is not None
+    passed: dict[tuple[str, int, int], int] = scene.own("passed", {})
+    for name in scene.committed.result.decided:
+        pipeline, before = scene.pipelines[name], scene.before.get(name)
+        market = pipeline.market
+        for trade in before.open() if before is not None else ():
+            guard, now = trade.guard, pipeline.trades[trade.trade_no]
+            if (
+                guard is None
+                or not _is_watched(pipeline, now)
+                or (now.guard and now.guard.level != guard.level)
+            ):
+                continue
+            setting = scene.account.configs[trade.config_sha256].guard
+            is_long, key = trade.side is PositionSide.LONG, (name, trade.trade_no, guard.armed_at)
+            is_printed = market.last_seq == scene.seq and (market.last_at or 0) > guard.armed_at
+            if is_printed and _is_beyond(market.last, guard.level, is_long):
+                yield f"a print of {market.last} passed the level {guard.level} of trade {trade.trade_no}"
+            price = market.bid if is_long else market.ask
+            stale = scene.account.settings.market_data.stale_quote_ms * MILLISECOND
+            if not (is_fresh(market, scene.now, stale) and _is_beyond(price, guard.level, is_long)):
+                passed.pop(key, None)
+            elif market.bid and market.ask and market.ask - market.bid <= setting.max_spread_pct * market.bid:
+                first = passed.setdefault(key, scene.now)
+                if (market.quote_at or 0) - first >= setting.confirm_ms * MILLISECOND:
+                    yield f"a quote of {price} is beyond the level {guard.level} of trade {trade.trade_no} for long"
+
+
+def _is_watched(pipeline: Pipeline, trade: Trade) -> bool:
+    """Whether a trade still depends on its guard after the step."""
+    return trade.close is None and not pipeline.market.is_halted and exposed_of(pipeline, trade) > ZERO
+
+
+def _is_beyond(price: Decimal | None, level: Decimal, is_long: bool) -> bool:
+    return price is not None and (price <= level if is_long else price >= level)
 
 
 @check("I46", of=(OrderPlaced,))

@@ -7,6 +7,9 @@ from oms.events.decisions import Alerted, KillLevelRaised, OrderPlaced
 from oms.values import ZERO, Role, Severity
 from tests.simulation.checks.base import Scene, check
 
+FLAT = 3
+"""The level from which on positions are left."""
+
 
 @check("I73")
 def kill_level_only_rises(scene: Scene) -> Iterator[str]:
@@ -38,6 +41,18 @@ def openers_leave_under_a_kill(scene: Scene) -> Iterator[str]:
             for order in pipeline.live(trade.entries):
                 if order.leaves and not order.pending and not order.refusals:
                     yield f"entry {order.client_order_id} works at kill level {scene.account.kill_level}"
+
+
+@check("I74")
+def kill_leaves_positions(scene: Scene) -> Iterator[str]:
+    """From K3 on whatever is held is being left, by market orders if need be."""
+    assert scene.committed is not None
+    if scene.account.kill_level < FLAT or any(isinstance(one, KillLevelRaised) for one in scene.events):
+        return
+    for name in scene.committed.result.decided:
+        for trade in scene.pipelines[name].open():
+            if trade.held > ZERO and (trade.close is None or not trade.close.market):
+                yield f"trade {trade.trade_no} holds {trade.held} at kill level {scene.account.kill_level}"
 
 
 @check("I75", of=(OrderPlaced,))

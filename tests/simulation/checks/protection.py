@@ -34,7 +34,8 @@ def _is_protected(scene: Scene, pipeline: Pipeline, trade: Trade) -> bool:
     settings, market, now = scene.account.settings, pipeline.market, scene.now
     ack = settings.protection.ack_timeout_ms * MILLISECOND
     held, exposed = trade.held, exposed_of(pipeline, trade)
-    exchanges = not scene.account.capabilities.modify_stop or settings.stop.replace_mode != "modify"
+    mode = scene.account.configs[trade.config_sha256].stop.replace_mode
+    exchanges = not scene.account.capabilities.modify_stop or mode != "modify"
     stops = [
         order
         for order in _working_stops(pipeline, trade)

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from msgspec import Struct
 
+from oms.commands import QueryOrder
 from oms.events.broker import BrokerLinkChanged, BrokerLinkStatus, BrokerSnapshotReported, CommandFailed
 from oms.events.decisions import QueryRequested
 from oms.events.session import WriterStarted
@@ -96,6 +97,29 @@ def books_are_asked_for_again(scene: Scene) -> Iterator[str]:
     late = desk.now - max(asked.at, link.since, scene.world.log.away_until) - every * MILLISECOND
     if late > LATEST_US:
         yield f"nobody has asked for the books for {(late // MILLISECOND) + every} ms"
+
+
+class Left(Struct):
+    """How many commands and questions were looked at, and the newest end of the log that one of them named."""
+
+    commands: int = 0
+    questions: int = 0
+    named: int = 0
+
+
+@check("I62", IDLE)
+def questions_tell_of_what_has_left(scene: Scene) -> Iterator[str]:
+    """The end of the log that a question names is one that the broker can know of: what was decided before it has left
+    before the question, or never does."""
+    desk, looked = scene.world.desk, scene.own("left", Left())
+    for number in range(looked.commands, len(desk.sent)):
+        while looked.questions < len(desk.questions) and desk.questions[looked.questions].sent <= number:
+            looked.named = max(looked.named, desk.questions[looked.questions].asked_at_seq)
+            looked.questions += 1
+        command = desk.sent[number][1]
+        if command.seq <= looked.named and not isinstance(command, QueryOrder):
+            yield f"{command.client_order_id} left after a question that claims to be asked after it"
+    looked.commands = len(desk.sent)
 
 
 def _asked_over(questions: list[Question], link: int) -> Iterator[Question]:

@@ -5,6 +5,7 @@ Looked at whenever the process is idle: everything that it took is stored, and e
 
 from collections.abc import Iterator
 
+from oms.commands import Command
 from oms.events.broker import CommandExpired, CommandFailed, CommandRefused
 from oms.events.market import FeedStale
 from oms.shell.runner import Runner
@@ -20,7 +21,7 @@ class Owed:
 
     def __init__(self, boot: int) -> None:
         self.boot = boot
-        self.commands: dict[int, str] = {}
+        self.commands: dict[int, Command] = {}
         self.told: set[int] = set()
 
 
@@ -42,21 +43,31 @@ def commands_are_counted(scene: Scene) -> Iterator[str]:
     if isinstance(scene.input, CommandFailed | CommandRefused | CommandExpired):
         owed.told.add(scene.input.command_seq)
     for command in scene.committed.result.commands:
-        owed.commands[command.seq] = f"{type(command).__name__} {command.client_order_id}"
+        owed.commands[command.seq] = command
     yield from ()
 
 
 @check("I64", IDLE)
 def what_was_decided_leaves(scene: Scene) -> Iterator[str]:
-    """A durable command is handed to the link, or somebody says why not."""
+    """A durable command is handed to the link, or somebody says why not; or it had its outcome before it left."""
     owed = _owed(scene)
     if not owed.commands:
         return
-    tried = scene.world.desk.tried
-    left = [text for seq, text in owed.commands.items() if seq not in tried and seq not in owed.told]
+    desk = scene.world.desk
+    left = [one for seq, one in owed.commands.items() if seq not in desk.tried and seq not in owed.told]
     owed.commands.clear()
-    for text in left:
-        yield f"{text} was decided and has not left"
+    for command in left:
+        if not desk.is_settled(command):
+            yield f"{type(command).__name__} {command.client_order_id} was decided and has not left"
+
+
+@check("I61", IDLE)
+def what_is_settled_does_not_leave(scene: Scene) -> Iterator[str]:
+    """A request that had its outcome before it left is not sent: its owner has decided anew."""
+    settled = scene.world.desk.settled
+    for command in settled:
+        yield f"{type(command).__name__} {command.client_order_id} left when its outcome was in the log"
+    settled.clear()
 
 
 @check("I62", IDLE)
