@@ -70,8 +70,12 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
     if view.now < _targets_leave_at(view, trade) or is_blocked(view, orders.exit_side(trade)):
         return
     stops = view.live(trade.stops) if trade.held > ZERO else []
-    if any(one.missing >= trade.held or is_taken_over(one) for one in stops):
-        # The broker has sold it already, or may be doing so at this moment: only evidence resolves that.
+    sold = [one for one in stops if one.missing >= trade.held]
+    if sold or any(is_taken_over(one) for one in stops):
+        # The broker has sold it already, or may be doing so at this moment: only evidence resolves that. What is left
+        # of a stop that has would sell what is not there any more.
+        working = [one for one in sold if one.leaves]
+        yield from retries.cancels(view, trade, working, policy=NAME, reason="sold by the broker's count")
         return
     # One that stands becomes the exit, before one whose fate is not known.
     standing = (one for one in stops if one.is_confirmed and not one.is_pending)

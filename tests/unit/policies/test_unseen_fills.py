@@ -189,6 +189,34 @@ def test_a_stop_known_filled_is_not_changed_either():
     assert story.order(Role.STOP).refusals == 0
 
 
+def half_sold(counted: int):
+    """Targets have sold 55; of the stop, still for all of 100, the broker counts so many that nobody has seen."""
+    told = status(
+        Role.STOP, ReportedStatus.PARTIALLY_FILLED, cumulative=Decimal(counted), leaves=Decimal(100 - counted)
+    )
+    return given(in_position(), told, fill(Role.TARGET, at="102.00"), act(Act.FLAT))
+
+
+@pytest.mark.parametrize(("counted", "is_given_up"), [(45, True), (44, False)])
+def test_what_is_left_of_a_stop_that_has_sold_all_by_the_count_is_given_up(counted, is_given_up):
+    story = half_sold(counted)
+    assert story.trade.held == 45
+    story.when(cancelled(Role.TARGET, 0))
+    asked = [
+        d for d in story.told if isinstance(d, CancelRequested) and d.client_order_id == story.trade.stops[0]
+    ]
+    assert [d.reason for d in asked] == (["sold by the broker's count"] if is_given_up else [])
+    assert not [d for d in story.told if isinstance(d, OrderPlaced) and d.role is Role.EXIT]
+
+
+def test_nothing_is_sold_for_what_the_count_of_the_stop_has_sold():
+    """The cancel is confirmed, and the fill never seen: the trade stands open, and no order works for it."""
+    story = half_sold(45)
+    story.when(cancelled(Role.STOP), wait(60))
+    assert not [d for d in story.told if isinstance(d, OrderPlaced)]
+    assert not [one for one in story.pipeline.orders.values() if one.is_live and one.role is Role.STOP]
+
+
 def test_a_sale_and_its_overtaker_do_not_both_fill():
     story = given(in_position(), act(Act.FLAT))
     for nth, own in enumerate(story.trade.targets):
