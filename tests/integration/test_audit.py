@@ -8,7 +8,6 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
 from typing import Any
 
 import psycopg
@@ -16,7 +15,6 @@ import pytest
 
 from eventlog import views
 from eventlog.postgres import PostgresLog
-from oms.book import Book
 from oms.brokers.simulated import Misbehave, When
 from oms.brokers.simulated.script import (
     CancelUnasked,
@@ -31,11 +29,10 @@ from oms.cli import main
 from oms.errors import UsageProblem
 from oms.execution.market_orders import REASONS
 from oms.shell.databases import bring_up
-from oms.shell.record import event_of
-from oms.state.account import Account
-from oms.values import CONTEXT, Role
+from oms.values import Role
 from replay import audit
 from tests import pg
+from tests.integration import agreement
 from tests.integration.audit_stories import (
     FORGOTTEN,
     LOWERED,
@@ -97,61 +94,14 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         log.close()
 
 
-def folded(book: Book) -> dict[tuple[str, str], tuple[Any, ...]]:
-    return {
-        (name, own): (order.status.value, order.quantity, order.filled, order.leaves)
-        for name, pipeline in book.pipelines.items()
-        for own, order in pipeline.orders.items()
-    }
-
-
 @pytest.mark.parametrize("account", [BUSY, "sim/test/busy-2", STORY, SECOND, LOWERED, FORGOTTEN])
 def test_orders_and_positions_are_those_of_the_fold_at_every_event(world: World, account: str) -> None:
-    """Given any prefix of a log, when SQL and the fold are asked, then they say the same.
-
-    Where the fold counts a fill after all, SQL knows it from the row that says so, a little later in the same step.
-    """
-    unsaid = {
-        seq
-        for row in world.log.read(account)
-        if row.type == "ExecutionJudged" and json.loads(row.body).get("counted")
-        for seq in range(row.cause_seq, row.seq)
-    }
-    orders: dict[int, dict[str, Any]] = {
-        row["seq"]: row for row in world.ask("order_history", account=account)
-    }
-    moves = {row["seq"]: row for row in world.ask("positions", account=account)}
-    book, by_sql, held = Book(), dict[tuple[str, str], tuple[Any, ...]](), dict[str, Decimal]()
-    with localcontext(CONTEXT):
-        for row in world.log.read(account):
-            book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
-            if one := orders.get(row.seq):
-                numbers = (Decimal(one[name]) for name in ("quantity", "filled", "leaves"))
-                by_sql[one["pipeline"], one["client_order_id"]] = (one["status"], *numbers)
-            if one := moves.get(row.seq):
-                held[one["pipeline"]] = Decimal(one["quantity"])
-            if (row.seq in orders or row.seq in moves) and row.seq not in unsaid:
-                assert by_sql == folded(book), row
-                assert {name: held.get(name, Decimal(0)) for name in book.pipelines} == {
-                    name: pipeline.position for name, pipeline in book.pipelines.items()
-                }, row
-    assert len(by_sql) > 2
-    assert isinstance(book.account, Account)
+    """Given any prefix of a log, when SQL and the fold are asked, then they say the same."""
+    assert agreement.orders_and_positions(world.ask, world.log, account) > 2
 
 
 def test_trades_are_those_of_the_fold(world: World) -> None:
-    book = Book()
-    with localcontext(CONTEXT):
-        for row in world.log.read(BUSY):
-            book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
-        trades = {no: trade for one in book.pipelines.values() for no, trade in one.trades.items()}
-        found = world.ask("trades", account=BUSY)
-        assert {row["trade_no"]: (Decimal(row["entered"]), Decimal(row["held"])) for row in found} == {
-            no: (trade.entered, trade.held) for no, trade in trades.items()
-        }
-        closed = [row for row in found if row["status"] == "closed"]
-        assert len(closed) > 2
-        assert all(Decimal(row["pnl"]) == Decimal(row["pnl_reported"]) for row in closed)
+    assert agreement.trades(world.ask, world.log, BUSY) > 2
 
 
 @pytest.mark.req("OD-028")
@@ -171,23 +121,7 @@ def test_every_market_order_is_told_with_the_class_of_its_exception(world: World
 
 @pytest.mark.parametrize("account", [BUSY, RECEIVED])
 def test_seconds_without_a_confirmed_stop_are_those_of_the_fold(world: World, account: str) -> None:
-    book = Book()
-    with localcontext(CONTEXT):
-        for row in world.log.read(account):
-            book.fold(event_of(row), row.logical_time, row.seq, row.pipeline)
-        expected: dict[int, int] = {}
-        for pipeline in book.pipelines.values():
-            for no, trade in pipeline.trades.items():
-                since = trade.unconfirmed_since
-                open_us = book.account.now - since if since is not None else 0
-                if trade.unconfirmed_us + open_us:
-                    expected[no] = trade.unconfirmed_us + open_us
-        found: dict[int, int] = {}
-        for line in world.ask("stop_coverage", account=account):
-            found[line["trade_no"]] = found.get(line["trade_no"], 0) + int(
-                Decimal(line["seconds"]) * 1_000_000
-            )
-    assert {no: us for no, us in found.items() if us} == expected
+    assert agreement.seconds_without_stop(world.ask, world.log, account)
 
 
 EMPTY_IN_A_SOUND_LOG = {"sequence_gaps", "forced_closes", "unanswered_commands"}

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from eventlog.postgres import PostgresLog
@@ -18,8 +19,10 @@ from oms.events.broker import OrderFilled
 from oms.events.decisions import OrderPlaced, ReplaceRequested
 from oms.shell.record import event_of
 from oms.values import Role
+from replay import audit
 from tests import pg
 from tests.checkout import ROOT, shared
+from tests.integration import agreement
 
 LEAN = "crypto/lean/binance/minute/btcusd/20221213"
 RUNS = {
@@ -85,6 +88,22 @@ def check(database: str, result: dict[str, Any], *, flat: bool) -> None:
     assert result["fills"] == roles.total()
     assert result["trades"]
     judged(database, result["account"])
+    audited(database, result["account"])
+
+
+def audited(database: str, account: str) -> None:
+    """What the audit says in SQL is what the fold says, and no check finds anything."""
+
+    def ask(name: str, **narrowed: Any) -> list[dict[str, Any]]:
+        return list(audit.as_objects(audit.ask(connection, audit.named(name), **narrowed)))
+
+    log = PostgresLog(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        assert {one.name: ask(one.name) for one in audit.recipes() if one.is_check and ask(one.name)} == {}
+        assert agreement.orders_and_positions(ask, log, account)
+        assert agreement.trades(ask, log, account)
+        assert agreement.seconds_without_stop(ask, log, account)
+    log.close()
 
 
 def filled_roles(database: str, account: str) -> Counter[Role]:
