@@ -132,10 +132,13 @@ def _booked(
 def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> Result:
     """Restate an execution; quantity and price are whole values."""
     known = order.execution(event.execution)
-    if known is not None and event.revision <= known.revision:
-        return order, ()
     if event.quantity < ZERO:
         return order, (anomaly(order, "fill_without_quantity", f"correction of {event.execution}"),)
+    if known is not None and event.revision <= known.revision:
+        # Of two fills that may be one under two ids it is the second that is restated too.
+        kept = tuple(_restated_too(one, event) for one in order.repeats)
+        left = tuple(one for one in kept if one.quantity)
+        return (order if left == order.repeats else replace(order, repeats=left, counted_seq=seq)), ()
     return _restate(order, event, known, (event.quantity, event.price), now, seq)
 
 
@@ -149,6 +152,15 @@ def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
         return (replace(order, repeats=left, counted_seq=seq) if is_news else order), ()
     price = known.price if known is not None else ZERO
     return _restate(order, event, known, (ZERO, price), now, seq)
+
+
+def _restated_too(kept: OrderFilled, event: ExecutionCorrected) -> OrderFilled:
+    """A kept fill after a correction at a revision that is on record; its stretch is of the count before that. Its own
+    revision says under which id the other one was restated, and stays."""
+    if kept.execution != event.execution or kept.revision >= event.revision:
+        return kept
+    cumulative = kept.cumulative if kept.quantity == event.quantity else None
+    return replace(kept, quantity=event.quantity, price=event.price, cumulative=cumulative)
 
 
 def _is_gone_too(known: Execution, kept: OrderFilled, event: ExecutionBusted) -> bool:
@@ -225,7 +237,8 @@ def _restate(
         # Its end was reported when it did not matter any more; now something is left that it will not sell.
         found = (*found, *unasked(changed, changed.cancel_cause, changed.text))
     if order.repeats and not same_quantity:
-        changed, more = _not_covered(changed, event, now, seq)
+        was_gone = known is not None and not known.quantity
+        changed, more = _not_covered(changed, event, now, seq, was_gone=was_gone)
         found = (*found, *more)
     return changed, (*found, *excess(order, changed), *gap(order, changed))
 
@@ -284,17 +297,24 @@ def _repeated(order: Order, event: OrderFilled, stretch: tuple[Decimal | None, D
 
 
 def _not_covered(
-    order: Order, restated: OrderFilled | ExecutionCorrected | ExecutionBusted, now: Micros, seq: int
+    order: Order,
+    restated: OrderFilled | ExecutionCorrected | ExecutionBusted,
+    now: Micros,
+    seq: int,
+    *,
+    was_gone: bool,
 ) -> Result:
     """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
     later than what the restatement is about. Of what goes by a second id the same is kept in mind, and no more; what
-    another execution than its own has become says nothing about it."""
+    another execution than its own has become says nothing about it. `was_gone`: the restated one was busted before."""
     found: tuple[Anomaly, ...] = ()
     kept, order, count = order.repeats, replace(order, repeats=()), restated.cumulative
     for event in kept:
         taken_for = order.execution(event.execution)
         if taken_for is not None and taken_for.root == event.execution:
             continue  # It is on record by its own name.
+        if was_gone and event.execution == restated.execution and not event.revision:
+            continue  # The other one was taken back before, so that this one is on record from here on.
         before, after = stretches.interval(event.cumulative, event.quantity)
         is_later = before is not None and count is not None and before >= count
         is_named = taken_for is not None

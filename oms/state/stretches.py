@@ -84,12 +84,17 @@ def untaken(order: Order, event: OrderFilled) -> tuple[OrderFilled, ...]:
 
 def listed(order: Order, executions: tuple[str, ...]) -> tuple[str, ...]:
     """Ids of fills that those on record cover and that the broker lists as executions of their own: beside all of the
-    order that are on record, which it must call by the names that we know."""
+    order that are on record, and beside the one they were taken for, which it must call by names that we know."""
     kept = {one.execution for one in order.repeats}
     known = set(executions) - kept
     if not all(known.intersection((one.root, *one.aliases)) for one in order.executions if one.quantity):
         return ()
-    return tuple(one.execution for one in order.repeats if one.execution in executions)
+    return tuple(
+        one.execution
+        for one in order.repeats
+        if one.execution in executions
+        and ((of := order.execution(one.execution)) is None or known.intersection((of.root, *of.aliases)))
+    )
 
 
 def has_overtaken(order: Order, event: OrderFilled) -> bool:

@@ -13,6 +13,7 @@ from tests.unit.state.order_story import (
     Story,
     accepted,
     busted,
+    canceled,
     change,
     corrected,
     filled,
@@ -182,3 +183,34 @@ def test_a_fill_whose_price_was_corrected_as_that_of_another_is_never_booked_bes
         .then(PARTIAL_FILLED, 1, value=D(101))
     )
     story.when(books(*ALL), reported(PART, 2, 8, asked=99)).then(PARTIAL_FILLED, 1, judged=[])
+
+
+@pytest.mark.parametrize("name", ["told", "own"])
+def test_one_execution_under_two_ids_of_which_the_books_list_one_is_gone_with_its_bust(name: str) -> None:
+    """There is nothing on record beside which it could be listed."""
+    story = given(accepted(), filled("told", 1, 1, 9), filled("own", 1, 1, 9), busted(name, 0, 10))
+    story.when(canceled(0), books("own"), unknown()).then(CANCELED, 0, judged=[])
+    assert not story.pipeline.questions
+
+
+def overtaken() -> Story:
+    """b overtook the bust of a, which it covers, and was taken for it."""
+    return given(accepted(), filled("a", 2, 2, 8), filled("b", 2, 2, 8), busted("a", 0, 10))
+
+
+def test_a_fill_that_is_corrected_while_it_is_kept_is_booked_as_it_is_then() -> None:
+    """The correction is at a revision that is on record, of the bust of the other one."""
+    story = overtaken().when(corrected("b", 1, 1, 9, price="101"), canceled(1))
+    story.when(books("a", "b"), unknown()).then(CANCELED, 1, value=D(101))
+    story = (
+        overtaken().when(corrected("b", 0, 0, 10), canceled(0), books("a", "b"), unknown()).then(CANCELED, 0)
+    )
+
+
+def test_a_kept_fill_that_takes_the_place_of_the_other_one_is_not_booked_beside_it() -> None:
+    """Its second correction is above what is on record, so that it stands there from then on."""
+    story = overtaken().when(
+        corrected("b", 2, 2, 8, price="101"), corrected("b", 2, 2, 8, price="102", revision=2)
+    )
+    story.then(PARTIAL_FILLED, 2, value=D(204))
+    story.when(canceled(2), books("a", "b"), unknown()).then(CANCELED, 2, value=D(204), judged=[])
