@@ -43,11 +43,12 @@ def breach(view: View, trade: Trade, policy: str) -> Iterator[Event]:
         )
 
 
-def quality(view: View, trade: Trade, policy: str) -> Iterator[Event]:
-    """Say once that the guard looks at a quote which is crossed or lacks a side, and once that this is over."""
+def quality(view: View, trade: Trade, policy: str, *, arms: bool = False) -> Iterator[Event]:
+    """Say once that the guard looks at a quote which is crossed or lacks a side, and once that this is over; `arms`: it
+    does from this step on."""
     market = view.market
     is_bad = market.quote_at is not None and not market.is_two_sided
-    if is_bad and trade.guard is not None and BAD_QUOTE not in trade.alerts:
+    if is_bad and (arms or trade.guard is not None) and BAD_QUOTE not in trade.alerts:
         bid, ask = (one if one is None else plain(one) for one in (market.bid, market.ask))
         yield Alerted(
             severity=Severity.WARNING,
@@ -57,7 +58,7 @@ def quality(view: View, trade: Trade, policy: str) -> Iterator[Event]:
             trade_no=trade.trade_no,
             policy=policy,
         )
-    elif not is_bad and BAD_QUOTE in trade.alerts:
+    elif not (is_bad or arms) and BAD_QUOTE in trade.alerts:
         yield AlertCleared(
             code=BAD_QUOTE, instrument=trade.instrument, trade_no=trade.trade_no, policy=policy
         )

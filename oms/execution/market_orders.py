@@ -69,6 +69,15 @@ def turn_to_market(
     )
 
 
+def has_terms(view: View, trade: Trade, reason: str) -> bool:
+    """Whether "at market" means anything now: what the profile does not permit needs a price to put a collar on."""
+    return _is_permitted(view, trade, reason) or collared(view, trade, orders.exit_side(trade)) is not None
+
+
+def _is_permitted(view: View, trade: Trade, reason: str) -> bool:
+    return reason in view.settings_of(trade).market_orders.allowed_reasons
+
+
 def terms(
     view: View, trade: Trade, *, reason: str, evidence: tuple[int, ...]
 ) -> tuple[OrderType, Decimal | None]:
@@ -77,7 +86,7 @@ def terms(
         raise MarketOrderRefused(f"reason {reason!r} does not permit a market order")
     if not evidence:
         raise MarketOrderRefused(f"reason {reason!r} came without evidence")
-    permitted = reason in view.settings_of(trade).market_orders.allowed_reasons
+    permitted = _is_permitted(view, trade, reason)
     if permitted and view.takes_market_orders():
         return OrderType.MARKET, None
     limit = collared(view, trade, orders.exit_side(trade))

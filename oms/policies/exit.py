@@ -12,7 +12,7 @@ from typing import Final
 from oms.events.base import Event
 from oms.events.decisions import Alerted, PolicyNoted, RepriceSkipped
 from oms.execution import exits, orders, retries
-from oms.execution.market_orders import exit_at_market, terms, turn_to_market
+from oms.execution.market_orders import exit_at_market, has_terms, terms, turn_to_market
 from oms.state.calm import CHANGED
 from oms.state.order import Order
 from oms.state.trade import Close, Trade
@@ -76,6 +76,11 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
         # of a stop that has would sell what is not there any more.
         working = [one for one in sold if one.leaves]
         yield from retries.cancels(view, trade, working, policy=NAME, reason="sold by the broker's count")
+        return
+    if close.market and not (_may_try(view, trade, close) and has_terms(view, trade, close.reason)):
+        # The profile permits no market order for this, and there is no price for a limit: the stop stays where it is.
+        if _may_try(view, trade, close):
+            yield _tried(view, trade)
         return
     # One that stands becomes the exit, before one whose fate is not known.
     standing = (one for one in stops if one.is_confirmed and not one.is_pending)
@@ -175,10 +180,15 @@ def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Even
 
 def _press(view: View, trade: Trade, close: Close, order: Order, quantity: Decimal) -> Iterator[Event]:
     """A close at market: turn the order to market, or keep its stand-in at the collar."""
+    escalated = max(order.placed_at, order.requested_at, order.looked_at) < close.at
+    is_due = escalated or view.now >= exits.reprice_at(view, trade, close, order)
+    if not has_terms(view, trade, close.reason):
+        if is_due:
+            yield _skipped(trade, order, "no usable quote")
+        return
     order_type, limit = terms(view, trade, reason=close.reason, evidence=close.evidence)
-    escalated = max(order.placed_at, order.requested_at) < close.at
     if order_type is not OrderType.MARKET and not escalated:
-        if view.now < exits.reprice_at(view, trade, close, order):
+        if not is_due:
             return
         if limit == order.price_limit and quantity == order.quantity:
             yield _skipped(trade, order, "price unchanged")

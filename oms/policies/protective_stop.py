@@ -19,7 +19,7 @@ from oms.events.decisions import (
     StopMoved,
 )
 from oms.execution import orders, retries, tranches
-from oms.execution.guards import WIDE, breach, is_through
+from oms.execution.guards import WIDE, breach, is_through, quality
 from oms.state.calm import CHANGED, EXCURSION
 from oms.state.order import Order, PendingKind
 from oms.state.trade import Close, Trade
@@ -251,6 +251,8 @@ def _guard(
             reason="no confirmed broker stop for the whole position" if guard is None else "level moved",
             policy=NAME,
         )
+        if guard is None:
+            yield from quality(view, trade, NAME, arms=True)
         if _is_through(view, trade, level):
             yield from breach(view, trade, NAME)
 

@@ -242,7 +242,10 @@ class VirtualTime:
         Not from before the last link fell, for such an answer counts for nothing: what is held back still is then asked
         about, and decided anew.
         """
-        known = min((one.seq - 1 for one in (*self._held, *coming)), default=self._runner.head.seq)
+        unsent = (
+            one for one in (*self._held, *coming) if not isinstance(one, QueryOrder) and self._is_wanted(one)
+        )
+        known = min((one.seq - 1 for one in unsent), default=self._runner.head.seq)
         return max(known, self._runner.published.account.asked_from)
 
     def _with_held(self, commands: list[Command]) -> list[Command]:

@@ -253,8 +253,8 @@ SHELL: tuple[Wrong, ...] = (
     wrong(
         "the broker is asked as if it knew what is held back",
         "oms/shell/virtual.py",
-        "        known = min((one.seq - 1 for one in (*self._held, *coming)), default=self._runner.head.seq)",
-        "        known = min((one.seq - 1 for one in coming), default=self._runner.head.seq)",
+        "for one in (*self._held, *coming) if",
+        "for one in coming if",
     ),
     wrong(
         "the broker is asked as if it knew what leaves behind the question",

@@ -13,6 +13,7 @@ from oms.brokers.simulated.script import Disconnect, Misbehave, Reject, Script, 
 from oms.commands import CancelOrder, Command, PlaceOrder, QueryOrder
 from oms.config import Settings
 from oms.events.base import Event, Stamped
+from oms.events.broker import CancelCause, OrderCanceled
 from oms.shell.opening import Identity, open_runner
 from oms.shell.virtual import VirtualTime
 from oms.values import CONTEXT, SECOND, ZERO, Micros, Role, Side
@@ -53,6 +54,7 @@ class Broker(SimulatedBroker):
         refusals = tuple(Misbehave(when=one, what=Reject(text="no")) for one in refused)
         super().__init__(BrokerSettings(seed=1, script=(*script, *refusals) if refuses else script))
         self.asked = 0
+        self.asked_as_of: list[int] = []
         self.sent: list[Command] = []
         self.tells_books = True
         self.watch: Callable[[], bool] = lambda: True
@@ -61,6 +63,7 @@ class Broker(SimulatedBroker):
     def query(self, asked_at_seq: int, *, whole: bool = True) -> None:
         """Answer, unless it does not."""
         self.asked += 1
+        self.asked_as_of.append(asked_at_seq)
         if self.tells_books:
             super().query(asked_at_seq, whole=whole)
 
@@ -184,3 +187,23 @@ def test_books_are_asked_for_whenever_the_link_is_made() -> None:
     account.quotes(OPEN + 3 * SECOND, 5)
     assert account.runner.published.account.reconciled
     assert account.broker.asked == 2
+
+
+def test_what_was_settled_while_it_was_held_back_is_no_reason_to_ask_as_of_before() -> None:
+    """Given cancels that are held, when their orders end and the books are asked for again, then as of now."""
+    account = Account()
+    account.broker.tells_books = False
+    account.open(LATE, NEXT)
+    account.time.books.every_so_often = True
+    pipeline = account.runner.published.pipelines[NAME]
+    canceled = [one for one in pipeline.orders.values() if one.is_live and one.pending]
+    assert len(canceled) == 2
+    first = account.broker.asked_as_of[-1]
+    for order in canceled:
+        event = OrderCanceled(instrument=NAME, client_order_id=order.wire_id, cause=CancelCause.UNSOLICITED)
+        account.time.submit(Stamped(event=event, logical_time=account.time.now))
+    account.time.flush()
+    head = account.runner.head.seq
+    account.quotes(LATE + SECOND, 20)
+    assert account.broker.asked_as_of[-1] >= head > first
+    assert not [one for one in account.broker.sent if isinstance(one, CancelOrder) and one.seq <= head]

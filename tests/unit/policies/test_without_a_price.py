@@ -1,0 +1,63 @@
+"""A close at market that the profile does not permit, while there is no price to put a limit at."""
+
+import pytest
+
+from oms.events.broker import CancelCause
+from oms.events.decisions import (
+    AlertCleared,
+    Alerted,
+    CancelRequested,
+    DecisionFailed,
+    GuardArmed,
+    OrderPlaced,
+    ReplaceRequested,
+    RepriceSkipped,
+)
+from oms.events.operator import Act
+from oms.values import OrderType, Role
+from tests.answers import cancelled, fill, in_position, replaced
+from tests.builders import act, settings
+from tests.given import Story, given, like, quote, wait
+from tests.unit.policies.test_exit import targets_gone
+
+FLAT = act(Act.FLAT)
+FEW = settings(market_orders__allowed_reasons=["FORCED_CLOSE"])
+
+
+def priceless(**changed: object) -> Story:
+    """A position whose market has offers only, and never had a print."""
+    few = settings(market_orders__allowed_reasons=["FORCED_CLOSE"], **changed) if changed else FEW
+    return given(in_position(), quote(None, "100.00"), settings=few)
+
+
+@pytest.mark.req("OD-029", "C-11")
+@pytest.mark.parametrize("mode", ["modify", "cancel_then_place"])
+def test_the_stop_stays_until_there_is_a_price(mode: str) -> None:
+    story = priceless(stop__replace_mode=mode).given(FLAT, targets_gone)
+    story.when(wait(1), quote(None, "100.01"), wait(30))
+    for kind in (DecisionFailed, ReplaceRequested, OrderPlaced, CancelRequested):
+        story.then_none(kind)
+    assert story.order(Role.STOP).is_confirmed
+    story.when(quote("99.00", "99.02"), wait(1))
+    asked = ReplaceRequested if mode == "modify" else CancelRequested
+    story.then_among(like(asked, reason="KILL_SWITCH"))
+
+
+def test_an_exit_that_works_keeps_its_limit_until_there_is_a_price() -> None:
+    story = given(in_position(), FLAT, targets_gone, settings=FEW)
+    story.given(replaced(Role.STOP), quote(None, "99.02"))
+    story.when(wait(1)).then(like(RepriceSkipped, reason="no usable quote"))
+    story.when(quote(None, "99.03")).then()
+    story.given(quote("99.00", "99.02")).when(wait(1)).then_among(
+        like(ReplaceRequested, order_type=OrderType.LIMIT, price_limit="98.50")
+    )
+    story.given(replaced(Role.EXIT), fill(Role.EXIT, at="99.00"))
+    assert story.trade.held == 0
+
+
+def test_a_guard_that_is_armed_on_a_bad_quote_says_so_in_the_same_step() -> None:
+    story = given(in_position(), quote(None, "100.00")).when(
+        cancelled(Role.STOP, cause=CancelCause.UNSOLICITED)
+    )
+    story.then_among(like(GuardArmed), like(Alerted, code="bad_quote"))
+    story.when(quote("99.98", "100.00")).then_among(like(AlertCleared, code="bad_quote"))
