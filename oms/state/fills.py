@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oms.events.broker import ExecutionBusted, ExecutionCorrected, OrderFilled
 from oms.state import stretches
-from oms.state.oddities import Result, anomaly, counts, excess, gap, repeats, unasked
+from oms.state.oddities import Result, anomaly, counts, doubted, excess, gap, repeats, unasked
 from oms.state.order import (
     CANCELED,
     FILLED,
@@ -35,7 +35,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade |
     """Book one execution report; `trade` is that of the order, where it has one."""
     known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
-        return order, ()
+        return order, doubted(order, event, known, stretches.interval(event.cumulative, event.quantity))
     quantity = event.quantity
     if quantity <= ZERO:
         return order, (anomaly(order, "fill_without_quantity", f"execution {event.execution}"),)
@@ -237,8 +237,7 @@ def _restate(
         # Its end was reported when it did not matter any more; now something is left that it will not sell.
         found = (*found, *unasked(changed, changed.cancel_cause, changed.text))
     if order.repeats and not same_quantity:
-        was_gone = known is not None and not known.quantity
-        changed, more = _not_covered(changed, event, now, seq, was_gone=was_gone)
+        changed, more = _not_covered(changed, event, now, seq, known)
         found = (*found, *more)
     return changed, (*found, *excess(order, changed), *gap(order, changed))
 
@@ -301,18 +300,18 @@ def _not_covered(
     restated: OrderFilled | ExecutionCorrected | ExecutionBusted,
     now: Micros,
     seq: int,
-    *,
-    was_gone: bool,
+    before_it: Execution | None,
 ) -> Result:
     """Book what only looked covered: it begins at or beyond the count that came with a restatement, so it was counted
     later than what the restatement is about. Of what goes by a second id the same is kept in mind, and no more; what
-    another execution than its own has become says nothing about it. `was_gone`: the restated one was busted before."""
+    another execution than its own has become says nothing about it. `before_it` is the restated one as it was."""
     found: tuple[Anomaly, ...] = ()
     kept, order, count = order.repeats, replace(order, repeats=()), restated.cumulative
     for event in kept:
         taken_for = order.execution(event.execution)
         if taken_for is not None and taken_for.root == event.execution:
             continue  # It is on record by its own name.
+        was_gone = before_it is not None and not before_it.quantity
         if was_gone and event.execution == restated.execution and not event.revision:
             continue  # The other one was taken back before, so that this one is on record from here on.
         before, after = stretches.interval(event.cumulative, event.quantity)

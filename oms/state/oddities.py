@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from oms.events.broker import CancelCause
+from oms.events.broker import CancelCause, OrderFilled
 from oms.state.order import Anomaly, Execution, Order, Verdict
 from oms.values import ZERO, Role, plain
 
@@ -93,4 +93,24 @@ def counts(order: Order, execution: str, quantity: Decimal, price: Decimal) -> V
         side=order.side,
         quantity=quantity,
         price=price,
+    )
+
+
+def doubted(
+    order: Order, event: OrderFilled, known: Execution, stretch: tuple[Decimal | None, Decimal | None]
+) -> tuple[Anomaly, ...]:
+    """A fill that was busted before it was told, and that covers just what another one does: that may be it."""
+    if known.quantity or known.cum_after is not None or stretch[1] is None:
+        return ()
+    terms = (event.quantity, event.price, *stretch)
+    return tuple(
+        anomaly(
+            order,
+            "fill_not_comparable",
+            f"execution {one.root} may be another id of {event.execution}, which was busted",
+            event.quantity,
+            wants_query=True,
+        )
+        for one in order.executions
+        if (one.quantity, one.price, one.cum_before, one.cum_after) == terms
     )

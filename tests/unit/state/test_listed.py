@@ -214,3 +214,18 @@ def test_a_kept_fill_that_takes_the_place_of_the_other_one_is_not_booked_beside_
     )
     story.then(PARTIAL_FILLED, 2, value=D(204))
     story.when(canceled(2), books("a", "b"), unknown()).then(CANCELED, 2, value=D(204), judged=[])
+
+
+def test_a_fill_busted_before_it_was_told_may_be_one_on_record_under_another_id() -> None:
+    """The first report was lost and its copy told under another id. Nobody can tell it from a fill after the bust."""
+    story = given(accepted(), filled("a", 1, 1, 9), filled("poll-b", 2, 3, 7), busted("b", 1, 9))
+    story.then(PARTIAL_FILLED, 3).when(filled("b", 2, 3, 7))
+    story.then(PARTIAL_FILLED, 3, alerts=["fill_not_comparable"], queried=["fill_not_comparable"])
+
+
+@pytest.mark.parametrize(
+    "told", [filled("b", 1, 3, 7), filled("b", 2, 4, 6), filled("b", 2, 3, 7, price="99"), filled("b", 2)]
+)
+def test_a_fill_busted_before_it_was_told_that_covers_something_else_is_just_gone(told: Event) -> None:
+    story = given(accepted(), filled("a", 1, 1, 9), filled("poll-b", 2, 3, 7), busted("b", 1, 9))
+    story.when(told).then(PARTIAL_FILLED, 3, alerts=[], queried=[])
