@@ -41,6 +41,19 @@ OVERLAP: Final = "exit_overlap"
 
 def decide(view: View) -> Iterator[Event]:
     """Bring every trade with a requested close to zero, and leave no exit where nothing is held."""
+    tried: dict[str, Micros] = {}
+    for event in _decisions(view):
+        if isinstance(event, PolicyNoted):
+            tried |= event.value
+        else:
+            yield event
+    if tried:
+        known = view.pipeline.notes.get(NAME, {})
+        kept = {number: at for number, at in known.items() if int(number) in view.pipeline.open_trades}
+        yield PolicyNoted(instrument=view.pipeline.name, policy=NAME, value={**kept, **tried})
+
+
+def _decisions(view: View) -> Iterator[Event]:
     for trade in view.pipeline.open():
         live = view.live(trade.exits)
         if view.pipeline.exposed(trade) == ZERO:
@@ -70,17 +83,12 @@ def _carry_out(view: View, trade: Trade, close: Close, live: list[Order]) -> Ite
     if view.now < _targets_leave_at(view, trade) or is_blocked(view, orders.exit_side(trade)):
         return
     stops = view.live(trade.stops) if trade.held > ZERO else []
-    sold = [one for one in stops if one.missing >= trade.held]
+    sold = [one for one in stops if one.missing >= view.pipeline.sellable(trade)]
     if sold or any(is_taken_over(one) for one in stops):
         # The broker has sold it already, or may be doing so at this moment: only evidence resolves that. What is left
         # of a stop that has would sell what is not there any more.
         working = [one for one in sold if one.leaves]
         yield from retries.cancels(view, trade, working, policy=NAME, reason="sold by the broker's count")
-        return
-    if close.market and not (_may_try(view, trade, close) and has_terms(view, trade, close.reason)):
-        # The profile permits no market order for this, and there is no price for a limit: the stop stays where it is.
-        if _may_try(view, trade, close):
-            yield _tried(view, trade)
         return
     # One that stands becomes the exit, before one whose fate is not known.
     standing = (one for one in stops if one.is_confirmed and not one.is_pending)
@@ -100,6 +108,11 @@ def _targets_leave_at(view: View, trade: Trade) -> Micros:
 
 def _take_over(view: View, trade: Trade, close: Close, stop: Order) -> Iterator[Event]:
     """Turn the resting stop into the exit; where the broker does not allow that, cancel it and then send one."""
+    if close.market and not has_terms(view, trade, close.reason):
+        # No market order is permitted for this, and there is no price for a limit: the stop stays where it is.
+        if _may_try(view, trade, close):
+            yield _tried(view, trade)
+        return
     refused = stop.refusals > 0 and stop.requested_at >= close.at
     if refused or not view.modifies_stops(trade):
         yield from retries.cancels(view, trade, [stop], policy=NAME, reason=close.reason)
@@ -127,6 +140,10 @@ def _send(view: View, trade: Trade, close: Close) -> Iterator[Event]:
     if view.now < _retry_at(view, trade):
         return
     price = None
+    if close.market and not has_terms(view, trade, close.reason):
+        if _may_try(view, trade, close):
+            yield _tried(view, trade)
+        return
     if not close.market:
         price = near_price(view, orders.exit_side(trade)) if _may_try(view, trade, close) else None
         if price is None:
@@ -180,22 +197,22 @@ def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Even
 
 def _press(view: View, trade: Trade, close: Close, order: Order, quantity: Decimal) -> Iterator[Event]:
     """A close at market: turn the order to market, or keep its stand-in at the collar."""
-    escalated = max(order.placed_at, order.requested_at, order.looked_at) < close.at
-    is_due = escalated or view.now >= exits.reprice_at(view, trade, close, order)
-    if not has_terms(view, trade, close.reason):
-        if is_due:
-            yield _skipped(trade, order, "no usable quote")
-        return
-    order_type, limit = terms(view, trade, reason=close.reason, evidence=close.evidence)
-    if order_type is not OrderType.MARKET and not escalated:
-        if not is_due:
+    escalated = max(order.placed_at, order.requested_at) < close.at
+    is_due = view.now >= exits.reprice_at(view, trade, close, order)
+    is_priced = has_terms(view, trade, close.reason)
+    if is_priced:
+        order_type, limit = terms(view, trade, reason=close.reason, evidence=close.evidence)
+        is_news = is_due and (limit != order.price_limit or quantity != order.quantity)
+        if order_type is OrderType.MARKET or escalated or is_news:
+            yield turn_to_market(
+                view, trade, order, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
+            )
             return
-        if limit == order.price_limit and quantity == order.quantity:
-            yield _skipped(trade, order, "price unchanged")
-            return
-    yield turn_to_market(
-        view, trade, order, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
-    )
+    if quantity < order.quantity:
+        # What it would sell too much does not wait for a price.
+        yield orders.change(order, quantity, price_limit=order.price_limit, policy=NAME, reason=close.reason)
+    elif is_due or (escalated and order.looked_at < close.at):
+        yield _skipped(trade, order, "price unchanged" if is_priced else "no usable quote")
 
 
 def near_price(view: View, side: Side) -> Decimal | None:
@@ -224,10 +241,7 @@ def _may_try(view: View, trade: Trade, close: Close) -> bool:
 
 
 def _tried(view: View, trade: Trade) -> PolicyNoted:
-    known = view.pipeline.notes.get(NAME, {})
-    kept = {number: at for number, at in known.items() if int(number) in view.pipeline.open_trades}
-    value = {**kept, str(trade.trade_no): view.now}
-    return PolicyNoted(instrument=trade.instrument, policy=NAME, value=value)
+    return PolicyNoted(instrument=trade.instrument, policy=NAME, value={str(trade.trade_no): view.now})
 
 
 def _skipped(trade: Trade, order: Order, reason: str) -> RepriceSkipped:

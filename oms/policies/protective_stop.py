@@ -251,7 +251,7 @@ def _guard(
             reason="no confirmed broker stop for the whole position" if guard is None else "level moved",
             policy=NAME,
         )
-        if guard is None:
+        if guard is None and not view.market.is_halted:
             yield from quality(view, trade, NAME, arms=True)
         if _is_through(view, trade, level):
             yield from breach(view, trade, NAME)

@@ -156,7 +156,7 @@ def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
 
 def _restated_too(kept: OrderFilled, event: ExecutionCorrected) -> OrderFilled:
     """A kept fill after a correction at a revision that is on record; its stretch is of the count before that. Its own
-    revision says under which id the other one was restated, and stays."""
+    revision says under which id the other one was restated, and stays; of several corrections the last counts."""
     if kept.execution != event.execution or kept.revision >= event.revision:
         return kept
     cumulative = kept.cumulative if kept.quantity == event.quantity else None

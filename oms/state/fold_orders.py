@@ -324,11 +324,10 @@ def _books_listed(pipeline: Pipeline, event: broker.BrokerSnapshotReported, now:
     for own in [own for own, order in pipeline.orders.items() if order.repeats]:
         order = pipeline.orders[own]
         listed = stretches.listed(order, event.executions)
-        is_news = listed != order.listed
-        if is_news:
+        if listed != order.listed:
             pipeline = put_order(pipeline, order, replace(order, listed=listed), now)
         # Of one that has ended a count may never come, so that nothing is known to be missing.
-        is_short = bool(listed) and (order.missing > ZERO or (is_news and not order.is_live))
+        is_short = bool(listed) and (order.missing > ZERO or not order.is_live)
         if is_short and own not in pipeline.questions and not (order.pending or order.is_external):
             pipeline = _with_question(pipeline, own, now)
     return pipeline, ()

@@ -1,6 +1,7 @@
 """Where the stop of a trade should be: the best of all active candidates and the level reached before.
 
-An inactive candidate is absent, not zero. The level never moves back (OD-084, OD-086; reliability I36, I37).
+An inactive candidate is absent, not zero. The level never moves back (OD-084, OD-086; reliability I36, I37). While the
+targets of an exhausted move are sold at the market it ends a tick short of them: at one price both would execute.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Final
 from oms.state.trade import Trade
 from oms.state.view import View
 from oms.stops import atr_trail, breakeven, initial, mfe_lock, monitor, runner, slippage
-from oms.stops.base import is_better
+from oms.stops.base import is_better, short_of_targets
 from oms.values import ZERO
 
 Candidate = Callable[[View, Trade], Decimal | None]
@@ -31,6 +32,10 @@ def effective_stop(view: View, trade: Trade) -> tuple[Decimal | None, str]:
     level, source = trade.level, trade.level_source
     for name, candidate in CANDIDATES.items():
         price = candidate(view, trade)
-        if price is not None and price.is_finite() and price > ZERO and is_better(trade, price, level):
+        if price is None or not price.is_finite() or price <= ZERO or not is_better(trade, price, level):
+            continue
+        if trade.exhausted_at is not None:
+            price = short_of_targets(view, trade, price)
+        if is_better(trade, price, level):
             level, source = price, name
     return level, source

@@ -36,3 +36,19 @@ def is_better(trade: Trade, level: Decimal, than: Decimal | None) -> bool:
     if than is None:
         return True
     return level > than if trade.side is LONG else level < than
+
+
+def target_limits(view: View, trade: Trade) -> list[Decimal]:
+    """Prices at which targets of the trade work, or may: one that was asked for can be in force already."""
+    targets = view.live(trade.targets)
+    limits = [target.price_limit for target in targets]
+    limits += [one.price_limit for target in targets for one in target.pending]
+    return [limit for limit in limits if limit is not None]
+
+
+def short_of_targets(view: View, trade: Trade, level: Decimal) -> Decimal:
+    """A stop level that ends a tick before the nearest working target, toward the loss."""
+    for limit in target_limits(view, trade):
+        if not is_better(trade, limit, level):
+            level = on_tick(trade, limit - SIGN_OF[trade.side] * view.tick, view.tick)
+    return level

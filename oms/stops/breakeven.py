@@ -5,8 +5,8 @@ from decimal import Decimal
 from oms.formulas.cost import BreakEvenMode, break_even_price
 from oms.state.trade import Trade
 from oms.state.view import View
-from oms.stops.base import has_target_fill, is_better, on_tick
-from oms.values import SIGN_OF, ZERO
+from oms.stops.base import has_target_fill, is_better, short_of_targets, target_limits
+from oms.values import ZERO
 
 
 def candidate(view: View, trade: Trade) -> Decimal | None:
@@ -28,15 +28,6 @@ def candidate(view: View, trade: Trade) -> Decimal | None:
     else:
         # The way out is taken to cost what the way in did; fees of exits would move the stop tick by tick.
         amount = max(trade.fees_entry, ZERO) * 2 / (trade.entered * view.pipeline.instrument.multiplier)
-    level = break_even_price(price, trade.side, mode, amount, view.tick)
-    targets = view.live(trade.targets)
-    # A price that was asked for may be in force already.
-    asked = [one.price_limit for target in targets for one in target.pending]
-    limits = [*(target.price_limit for target in targets), *asked]
-    for limit in limits:
-        if limit is None or is_better(trade, limit, level):
-            continue
-        if not is_better(trade, limit, price):
-            return None
-        level = on_tick(trade, limit - SIGN_OF[trade.side] * view.tick, view.tick)
-    return level
+    if not all(is_better(trade, limit, price) for limit in target_limits(view, trade)):
+        return None
+    return short_of_targets(view, trade, break_even_price(price, trade.side, mode, amount, view.tick))

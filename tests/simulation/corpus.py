@@ -16,8 +16,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "executions are not told apart",
         FILLS,
-        "    if known is not None and event.revision <= known.revision:\n        return order, ()\n    quantity",
-        "    known = None\n    quantity",
+        "    if known is not None and event.revision <= known.revision:\n        return order, doubted(",
+        "    known = None\n    if known is not None:\n        return order, doubted(",
     ),
     wrong(
         "a restated fill is booked beside the first",
@@ -265,8 +265,13 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "the trail may loosen the stop",
         "oms/stops/__init__.py",
-        "price > ZERO and is_better(trade, price, level):",
-        'price > ZERO and (name == "mfe_lock" or is_better(trade, price, level)):',
+        "or not is_better(trade, price, level):",
+        'or not (name == "mfe_lock" or is_better(trade, price, level)):',
+        (
+            "oms/stops/__init__.py",
+            "        if is_better(trade, price, level):",
+            '        if name == "mfe_lock" or is_better(trade, price, level):',
+        ),
     ),
     wrong(
         "stops are day orders",

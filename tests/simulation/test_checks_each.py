@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from oms.events.broker import OrderFilled
-from oms.events.decisions import CloseRequested
+from oms.events.decisions import CloseRequested, OrderPlaced
 from oms.state.order import Order
 from oms.values import OrderType, Role, Side
 from tests.checkout import nothing
@@ -44,7 +44,7 @@ from tests.simulation.spoilers_shell import (
     unscheduled,
     watched,
 )
-from tests.simulation.spoilers_state import placed, unguarded
+from tests.simulation.spoilers_state import market, placed, unguarded
 from tests.simulation.spoiling import Spoil, decision, fired, input_of, order
 
 D = Decimal
@@ -58,6 +58,10 @@ SLOW_CANCELS = small(switches={"cancel_takes_ms": 900})
 
 def target_at_market(scene: Scene) -> bool:
     return placed(scene, Role.TARGET, {"order_type": OrderType.MARKET})
+
+
+def target_at_market_without_a_price(scene: Scene) -> bool:
+    return target_at_market(scene) and market(scene, OrderPlaced, bid=None, ask=None, last=None)
 
 
 ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
@@ -91,6 +95,7 @@ ROWS: tuple[tuple[str, str, Plan, Spoil], ...] = (
     ("guards_fire", STEP, BASE, lambda scene: guarded(scene, printed=True)),
     ("kill_leaves_positions", STEP, BASE, held_under_a_kill),
     ("market_orders_are_permitted", STEP, BASE, target_at_market),
+    ("market_orders_are_permitted", STEP, BASE, target_at_market_without_a_price),
     ("market_orders_are_permitted", STEP, BASE, market_order_out_of_phase),
     ("targets_are_their_share", STEP, BASE, lambda scene: placed(scene, Role.TARGET, {"quantity": D(90)})),
     ("differences_are_told", STEP, CUT, other_books),

@@ -190,7 +190,7 @@ class Checks:
             return False
         pipeline = self.scene.pipelines[command.instrument]
         order = pipeline.find(command.client_order_id)
-        return order is None or all(one.seq != command.seq for one in order.pending)
+        return order is not None and all(one.seq != command.seq for one in order.pending)
 
     def near(self) -> list[str]:
         """Role and state of every live order at this moment, each once."""

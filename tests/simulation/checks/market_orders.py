@@ -36,19 +36,18 @@ def market_orders_have_reasons(scene: Scene) -> Iterator[str]:
 
 @check("I57", of=(OrderPlaced, ReplaceRequested))
 def market_orders_are_permitted(scene: Scene) -> Iterator[str]:
-    """At market only for reasons of the trade's own profile and in phases in which the broker takes it; without any
-    price to put a limit at there is no other way."""
+    """At market only for reasons of the trade's own profile, and in phases in which the broker takes it; without any
+    price to put a limit at there is no other way for these."""
     for one in scene.decisions(OrderPlaced, ReplaceRequested):
         event, pipeline = one.event, scene.pipelines[one.event.instrument]
         market, order = pipeline.market, pipeline.orders.get(event.client_order_id)
         if event.order_type is not OrderType.MARKET or order is None:
             continue
-        if (market.exit_price(order.side) or market.last) is None:
-            continue
         trade = pipeline.trades[event.trade_no]
         if event.reason not in scene.account.configs[trade.config_sha256].market_orders.allowed_reasons:
             yield f"{event.client_order_id} goes to market for {event.reason}, which its profile does not permit"
-        if market.phase(scene.now) not in scene.account.capabilities.market_order_phases:
+        is_priced = (market.exit_price(order.side) or market.last) is not None
+        if is_priced and market.phase(scene.now) not in scene.account.capabilities.market_order_phases:
             yield f"{event.client_order_id} goes to market where the broker takes no market order"
 
 

@@ -16,8 +16,9 @@ from oms.events.decisions import (
 from oms.events.operator import Act
 from oms.values import OrderType, Role
 from tests.answers import cancelled, fill, in_position, replaced
-from tests.builders import act, settings
+from tests.builders import act, leave, settings
 from tests.given import Story, given, like, quote, wait
+from tests.unit.policies.test_add_on import grown
 from tests.unit.policies.test_exit import targets_gone
 
 FLAT = act(Act.FLAT)
@@ -61,3 +62,33 @@ def test_a_guard_that_is_armed_on_a_bad_quote_says_so_in_the_same_step() -> None
     )
     story.then_among(like(GuardArmed), like(Alerted, code="bad_quote"))
     story.when(quote("99.98", "100.00")).then_among(like(AlertCleared, code="bad_quote"))
+
+
+def test_an_exit_for_more_than_is_held_shrinks_without_a_price() -> None:
+    """A target whose cancel was not proven fills late."""
+    story = given(in_position(), FLAT, wait(2), settings=FEW).given(replaced(Role.STOP), quote(None, "99.02"))
+    story.given(wait(1)).when(fill(Role.TARGET, 30, nth=0))
+    story.then_among(like(ReplaceRequested, quantity=70, order_type=OrderType.LIMIT))
+
+
+def test_a_moment_without_a_bid_delays_no_exit_that_could_not_have_left() -> None:
+    """The stop is still to be proven gone."""
+    story = given(
+        in_position(),
+        settings=settings(
+            market_orders__allowed_reasons=["FORCED_CLOSE"], stop__replace_mode="cancel_then_place"
+        ),
+    )
+    story.given(FLAT, targets_gone, quote(None, "100.00"), quote("99.98", "100.00"))
+    story.when(cancelled(Role.STOP)).then_among(like(OrderPlaced, role=Role.EXIT, order_type=OrderType.LIMIT))
+
+
+def test_a_planned_exit_that_found_no_quote_does_not_delay_a_permitted_market_order() -> None:
+    story = given(in_position(), quote(None, "100.00"), leave(), targets_gone)
+    story.when(FLAT).then_among(like(ReplaceRequested, order_type=OrderType.MARKET))
+
+
+def test_two_lots_wait_side_by_side() -> None:
+    """Each step is asked twice and says nothing the second time."""
+    story = given(grown(), quote(None, "100.62"), FLAT, wait(2), quote(None, "100.63"), settings=FEW)
+    story.when(wait(3), quote(None, "100.64"), wait(3)).then_none(OrderPlaced)

@@ -92,6 +92,15 @@ def test_of_an_order_that_is_not_known_any_more_the_list_is_asked_about() -> Non
     assert not story.pipeline.questions
 
 
+def test_an_order_that_ends_after_the_list_is_asked_about_with_the_next_one() -> None:
+    """While it worked nothing was known to be missing."""
+    story = doubted().when(reported(PART, 1, 9, asked=11), books(*ALL)).then(PARTIAL_FILLED, 1, listed=("b",))
+    assert not story.pipeline.questions
+    story.when(canceled(), books(*ALL)).then(CANCELED, 1)
+    assert "X" in story.pipeline.questions
+    story.when(unknown()).then(CANCELED, 2, judged=[("b", None, True)])
+
+
 @pytest.mark.parametrize("name", ["f", "b"])
 def test_what_is_left_of_two_after_a_bust_is_booked_once_the_order_is_not_known_any_more(name: str) -> None:
     """The bust comes before the list or behind it, under the name that is on record or the other one."""

@@ -225,6 +225,20 @@ def test_the_best_wins_and_never_falls_behind_the_one_before() -> None:
     assert effective_stop(story.view, kept) == (Decimal("101.50"), "runner")
 
 
+@pytest.mark.parametrize(
+    ("request_", "market", "mfe", "expected"),
+    [(entry(), "101.00", "102", "100.99"), (entry(**SHORT), "99.00", "98", "99.01")],
+)
+def test_the_stop_ends_short_of_the_targets_of_an_exhausted_move(
+    request_: Any, market: str, mfe: str, expected: str
+) -> None:
+    """Whichever candidate moves it: at one price stop and targets would both execute."""
+    story = given(in_position(request_), quote(market, market))
+    story.given(ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x"), confirmed)
+    trade = replace(story.trade, mfe=Decimal(mfe))
+    assert effective_stop(story.view, trade) == (Decimal(expected), "mfe_lock")
+
+
 def test_a_fill_of_ours_raises_the_high_water_mark() -> None:
     story = given(in_position(), quote("100.99", "101.01"), fill(Role.TARGET, 1, nth=0))
     assert story.trade.mfe == 101
