@@ -14,6 +14,7 @@ from oms.state.trade import Trade
 from oms.state.view import View
 from oms.values import (
     ONE,
+    ZERO,
     MarketReason,
     OrderType,
     Role,
@@ -74,6 +75,14 @@ def has_terms(view: View, trade: Trade, reason: str) -> bool:
     return _is_permitted(view, trade, reason) or collared(view, trade, orders.exit_side(trade)) is not None
 
 
+def waits_for_price(view: View, trade: Trade) -> bool:
+    """Whether a close at market cannot leave: it is not permitted, and nothing tells where to put a limit."""
+    close = trade.close
+    if close is None or not close.market or view.live(trade.exits):
+        return False
+    return not has_terms(view, trade, close.reason)
+
+
 def _is_permitted(view: View, trade: Trade, reason: str) -> bool:
     return reason in view.settings_of(trade).market_orders.allowed_reasons
 
@@ -103,5 +112,7 @@ def collared(view: View, trade: Trade, side: Side) -> Decimal | None:
         return None
     collar = view.settings_of(trade).exit.collar_pct
     if side is Side.SELL:
-        return round_down_to_tick(price * (ONE - collar), view.tick)
+        limit = round_down_to_tick(price * (ONE - collar), view.tick)
+        # A bid of one tick leaves nothing below it.
+        return limit if limit > ZERO else None
     return round_up_to_tick(price * (ONE + collar), view.tick)

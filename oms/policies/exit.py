@@ -180,7 +180,8 @@ def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Even
         # Whatever it does not let us change, it may let us cancel; a new one follows with the right terms.
         yield from retries.cancels(view, trade, [order], policy=NAME, reason="change refused")
         return
-    quantity = order.filled + view.pipeline.exposed(trade)
+    # What the broker counts and nobody has seen cannot be taken back.
+    quantity = max(order.filled + view.pipeline.exposed(trade), order.total)
     if close.market:
         yield from _press(view, trade, close, order, quantity)
     elif quantity != order.quantity:
@@ -197,7 +198,7 @@ def _work(view: View, trade: Trade, close: Close, order: Order) -> Iterator[Even
 
 def _press(view: View, trade: Trade, close: Close, order: Order, quantity: Decimal) -> Iterator[Event]:
     """A close at market: turn the order to market, or keep its stand-in at the collar."""
-    escalated = max(order.placed_at, order.requested_at) < close.at
+    escalated = order.reason != close.reason or max(order.placed_at, order.requested_at) < close.at
     is_due = view.now >= exits.reprice_at(view, trade, close, order)
     is_priced = has_terms(view, trade, close.reason)
     if is_priced:
@@ -208,9 +209,10 @@ def _press(view: View, trade: Trade, close: Close, order: Order, quantity: Decim
                 view, trade, order, quantity, policy=NAME, reason=close.reason, evidence=close.evidence
             )
             return
-    if quantity < order.quantity:
-        # What it would sell too much does not wait for a price.
-        yield orders.change(order, quantity, price_limit=order.price_limit, policy=NAME, reason=close.reason)
+    if quantity < order.quantity or (quantity > order.quantity and not is_priced):
+        # What it would sell too much does not wait for a price, nor what it leaves alone where there is none. It keeps
+        # its reason: at the terms of this close it is not yet.
+        yield orders.change(order, quantity, price_limit=order.price_limit, policy=NAME, reason="")
     elif is_due or (escalated and order.looked_at < close.at):
         yield _skipped(trade, order, "price unchanged" if is_priced else "no usable quote")
 

@@ -20,6 +20,7 @@ from oms.events.decisions import (
 )
 from oms.execution import orders, retries, tranches
 from oms.execution.guards import WIDE, breach, is_through, quality
+from oms.execution.market_orders import waits_for_price
 from oms.state.calm import CHANGED, EXCURSION
 from oms.state.order import Order, PendingKind
 from oms.state.trade import Close, Trade
@@ -95,7 +96,7 @@ def _wanted(
     view: View, trade: Trade, level: Decimal, live: list[Order], sellable: Decimal
 ) -> Iterator[Event]:
     """What the stop needs: the difference to what works, or to go where an exit has taken its place."""
-    if trade.close is not None:
+    if trade.close is not None and not waits_for_price(view, trade):
         if view.live(trade.exits):
             yield from retries.cancels(view, trade, live, policy=NAME, reason="the exit works")
         elif len(live) > 1:
@@ -240,7 +241,7 @@ def _guard(
     waits = bool(closes) and exit_waits(view, trade)
     needed = bool(lagging) or waits or working_stop_quantity(view, trade, leaving) < sellable
     # An exit at market leaves nothing to watch for, once it can be sent.
-    at_market = any(one.market for one in closes) and not waits
+    at_market = any(one.market for one in closes) and not waits and not waits_for_price(view, trade)
     if at_market or not needed:
         yield from _disarmed(trade, "exit at market" if at_market else "broker stop confirmed")
     elif guard is None or guard.level != level:

@@ -35,7 +35,7 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade |
     """Book one execution report; `trade` is that of the order, where it has one."""
     known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
-        return order, doubted(order, event, known, stretches.interval(event.cumulative, event.quantity))
+        return _told_late(order, event, known)
     quantity = event.quantity
     if quantity <= ZERO:
         return order, (anomaly(order, "fill_without_quantity", f"execution {event.execution}"),)
@@ -67,6 +67,16 @@ def fill(order: Order, event: OrderFilled, now: Micros, seq: int, trade: Trade |
     if order.repeats:
         order = replace(order, repeats=stretches.untaken(order, event))
     return _booked(order, event, before, after, found, now, seq, trade)
+
+
+def _told_late(order: Order, event: OrderFilled, known: Execution) -> Result:
+    """A report below the revision on record; what it lies on is kept where that makes another fill doubtful, once."""
+    before, after = stretches.interval(event.cumulative, event.quantity)
+    found = doubted(order, event, known, (before, after))
+    if found:
+        told = replace(known, cum_before=before, cum_after=after)
+        order = replace(order, executions=tuple(told if one is known else one for one in order.executions))
+    return order, found
 
 
 def _booked(
@@ -136,7 +146,7 @@ def correct(order: Order, event: ExecutionCorrected, now: Micros, seq: int) -> R
         return order, (anomaly(order, "fill_without_quantity", f"correction of {event.execution}"),)
     if known is not None and event.revision <= known.revision:
         # Of two fills that may be one under two ids it is the second that is restated too.
-        kept = tuple(_restated_too(one, event) for one in order.repeats)
+        kept = tuple(stretches.restated_too(one, event) for one in order.repeats)
         left = tuple(one for one in kept if one.quantity)
         return (order if left == order.repeats else replace(order, repeats=left, counted_seq=seq)), ()
     return _restate(order, event, known, (event.quantity, event.price), now, seq)
@@ -147,27 +157,11 @@ def bust(order: Order, event: ExecutionBusted, now: Micros, seq: int) -> Result:
     known = order.execution(event.execution)
     if known is not None and event.revision <= known.revision:
         # Of two fills that may be one under two ids the second is taken back too: none of them is missing.
-        left = tuple(one for one in order.repeats if not _is_gone_too(known, one, event))
+        left = tuple(one for one in order.repeats if not stretches.is_gone_too(known, one, event))
         is_news = len(left) < len(order.repeats)
         return (replace(order, repeats=left, counted_seq=seq) if is_news else order), ()
     price = known.price if known is not None else ZERO
     return _restate(order, event, known, (ZERO, price), now, seq)
-
-
-def _restated_too(kept: OrderFilled, event: ExecutionCorrected) -> OrderFilled:
-    """A kept fill after a correction at a revision that is on record; its stretch is of the count before that. Its own
-    revision says under which id the other one was restated, and stays; of several corrections the last counts."""
-    if kept.execution != event.execution or kept.revision >= event.revision:
-        return kept
-    cumulative = kept.cumulative if kept.quantity == event.quantity else None
-    return replace(kept, quantity=event.quantity, price=event.price, cumulative=cumulative)
-
-
-def _is_gone_too(known: Execution, kept: OrderFilled, event: ExecutionBusted) -> bool:
-    """Whether a bust at a revision on record is that of the other id: under the kept one's own, or its execution's."""
-    if kept.execution == event.execution:
-        return kept.revision < event.revision
-    return kept.revision > 0 and known.goes_by(kept.execution)
 
 
 def _restate(
@@ -355,6 +349,10 @@ def explained(order: Order, count: Decimal, now: Micros, seq: int) -> Result:
             order, found = _taken_back(order, event, text, now, seq)
             # What is open was told with the count that explains it, and is no more than that.
             return replace(order, leaves=leaves_of(order.status, order.quantity, order.filled, left)), found
+    if order.listed and count == order.filled and not order.is_live:
+        # What is listed and not counted was taken back, or is no execution of its own: that is settled.
+        left_over = tuple(one for one in order.repeats if one.execution not in order.listed)
+        order = replace(order, repeats=left_over, listed=())
     return order, ()
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from oms.events.broker import OrderFilled
+from oms.events.broker import ExecutionBusted, ExecutionCorrected, OrderFilled
 from oms.state.order import Execution, Order
 from oms.values import ZERO
 
@@ -106,6 +106,22 @@ def has_overtaken(order: Order, event: OrderFilled) -> bool:
     is_later = taken_for.quantity != event.quantity or before >= order.recounted
     # Where a fill counted since lies on its stretch, what is missing is another one, still on its way.
     return is_later and not compared(order, before, after)[0]
+
+
+def restated_too(kept: OrderFilled, event: ExecutionCorrected) -> OrderFilled:
+    """A kept fill after a correction at a revision that is on record; its stretch is of the count before that. Its own
+    revision says under which id the other one was restated, and stays; of several corrections the last counts."""
+    if kept.execution != event.execution or kept.revision >= event.revision:
+        return kept
+    cumulative = kept.cumulative if kept.quantity == event.quantity else None
+    return replace(kept, quantity=event.quantity, price=event.price, cumulative=cumulative)
+
+
+def is_gone_too(known: Execution, kept: OrderFilled, event: ExecutionBusted) -> bool:
+    """Whether a bust at a revision on record is that of the other id: under the kept one's own, or its execution's."""
+    if kept.execution == event.execution:
+        return kept.revision < event.revision
+    return kept.revision > 0 and known.goes_by(kept.execution)
 
 
 def restated_before(order: Order, count: Decimal | None, quantity: Decimal) -> Execution | None:

@@ -40,7 +40,8 @@ def is_better(trade: Trade, level: Decimal, than: Decimal | None) -> bool:
 
 def target_limits(view: View, trade: Trade) -> list[Decimal]:
     """Prices at which targets of the trade work, or may: one that was asked for can be in force already."""
-    targets = view.live(trade.targets)
+    # One that the broker counts as filled works no more, whether its fill was seen or not.
+    targets = [target for target in view.live(trade.targets) if target.leaves or target.pending]
     limits = [target.price_limit for target in targets]
     limits += [one.price_limit for target in targets for one in target.pending]
     return [limit for limit in limits if limit is not None]

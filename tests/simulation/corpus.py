@@ -16,8 +16,8 @@ CORPUS: tuple[Wrong, ...] = (
     wrong(
         "executions are not told apart",
         FILLS,
-        "    if known is not None and event.revision <= known.revision:\n        return order, doubted(",
-        "    known = None\n    if known is not None:\n        return order, doubted(",
+        "    if known is not None and event.revision <= known.revision:\n        return _told_late(",
+        "    known = None\n    if known is not None:\n        return _told_late(",
     ),
     wrong(
         "a restated fill is booked beside the first",

@@ -7,7 +7,7 @@ import pytest
 
 from oms.events.base import Event
 from oms.events.broker import BrokerSnapshotReported, ReportedStatus
-from oms.state.order import CANCELED, PARTIAL_FILLED, SUBMITTED
+from oms.state.order import CANCELED, FILLED, PARTIAL_FILLED, SUBMITTED
 from tests.unit.state.order_story import (
     D,
     Story,
@@ -230,6 +230,7 @@ def test_a_fill_busted_before_it_was_told_may_be_one_on_record_under_another_id(
     story = given(accepted(), filled("a", 1, 1, 9), filled("poll-b", 2, 3, 7), busted("b", 1, 9))
     story.then(PARTIAL_FILLED, 3).when(filled("b", 2, 3, 7))
     story.then(PARTIAL_FILLED, 3, alerts=["fill_not_comparable"], queried=["fill_not_comparable"])
+    story.when(filled("b", 2, 3, 7)).then(PARTIAL_FILLED, 3, alerts=[], queried=[])
 
 
 @pytest.mark.parametrize(
@@ -238,3 +239,14 @@ def test_a_fill_busted_before_it_was_told_may_be_one_on_record_under_another_id(
 def test_a_fill_busted_before_it_was_told_that_covers_something_else_is_just_gone(told: Event) -> None:
     story = given(accepted(), filled("a", 1, 1, 9), filled("poll-b", 2, 3, 7), busted("b", 1, 9))
     story.when(told).then(PARTIAL_FILLED, 3, alerts=[], queried=[])
+
+
+def test_a_list_that_the_newest_count_contradicts_is_settled() -> None:
+    """The broker lists both and counts one: it is not asked again with every list."""
+    story = given(accepted(), filled("a", 10, 10, 0), filled("b", 10, 10, 0), books("a", "b"))
+    assert "X" in story.pipeline.questions
+    story.when(query(), reported(ReportedStatus.FILLED, 10, 0, asked=99)).then(
+        FILLED, 10, repeats=(), listed=()
+    )
+    story.when(books("a", "b"))
+    assert not story.pipeline.questions

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from oms.config import Settings
+from oms.events.broker import OrderStatusReported, ReportedStatus
 from oms.events.strategy import ExhaustionReported
 from oms.state.trade import Trade
 from oms.state.view import View
@@ -237,6 +238,23 @@ def test_the_stop_ends_short_of_the_targets_of_an_exhausted_move(
     story.given(ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x"), confirmed)
     trade = replace(story.trade, mfe=Decimal(mfe))
     assert effective_stop(story.view, trade) == (Decimal(expected), "mfe_lock")
+
+
+def test_a_target_that_the_broker_counts_as_filled_holds_no_stop_back() -> None:
+    story = given(in_position(), quote("101.00", "101.02"))
+    story.given(ExhaustionReported(instrument=NAME, strategy=STRATEGY, intent_id="x"), confirmed)
+    for target in story.view.live(story.trade.targets):
+        story.given(
+            OrderStatusReported(
+                instrument=NAME,
+                client_order_id=target.wire_id,
+                status=ReportedStatus.FILLED,
+                cumulative=target.quantity,
+                leaves=Decimal(0),
+            )
+        )
+    trade = replace(story.trade, mfe=Decimal(105))
+    assert effective_stop(story.view, trade) == (Decimal("102.50"), "mfe_lock")
 
 
 def test_a_fill_of_ours_raises_the_high_water_mark() -> None:
