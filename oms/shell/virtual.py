@@ -198,11 +198,13 @@ class VirtualTime:
     def _work(self) -> None:
         """Step what is queued; a batch ends at the first command and before a strategy is asked."""
         while self._queue:
-            stamped = self._queue.popleft()
+            # It stays in the queue while a quote is stepped before it, which may find the log away.
+            stamped = self._queue[0]
             event = stamped.event
             failpoints.reach("input.received")
             for quote in self._filter.before(event, self._runner.book.pipelines):
                 self._step(Stamped(event=quote.event, logical_time=self.now))
+            self._queue.popleft()
             self._step(stamped)
             if self._listeners and not isinstance(event, ClockAdvanced):
                 self._release(self._runner.flush())

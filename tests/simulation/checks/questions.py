@@ -110,14 +110,16 @@ class Left(Struct):
 @check("I62", IDLE)
 def questions_tell_of_what_has_left(scene: Scene) -> Iterator[str]:
     """The end of the log that a question names is one that the broker can know of: what was decided before it has left
-    before the question, or never does."""
+    before the question, or never does. Except what was decided before the last link fell and stored with its return: no
+    question may name an end from before the fall."""
     desk, looked = scene.world.desk, scene.own("left", Left())
     for number in range(looked.commands, len(desk.sent)):
         while looked.questions < len(desk.questions) and desk.questions[looked.questions].sent <= number:
             looked.named = max(looked.named, desk.questions[looked.questions].asked_at_seq)
             looked.questions += 1
         command = desk.sent[number][1]
-        if command.seq <= looked.named and not isinstance(command, QueryOrder):
+        is_claimed = scene.account.asked_from < command.seq <= looked.named
+        if is_claimed and not isinstance(command, QueryOrder):
             yield f"{command.client_order_id} left after a question that claims to be asked after it"
     looked.commands = len(desk.sent)
 

@@ -88,6 +88,8 @@ def exposure_stays_within_limits(scene: Scene) -> Iterator[str]:
              for one in pipeline.live(trade.entries) if (order := floor.orders.find(one.wire_id)) and order.is_open),
             ZERO,
         )  # fmt: skip
-    limit = scene.account.settings.risk.max_gross_exposure
+    # One that was lowered meanwhile is not what these trades began under.
+    began_under = [scene.account.configs[trade.config_sha256] for _, trade in scene.held()]
+    limit = max(one.risk.max_gross_exposure for one in (scene.account.settings, *began_under))
     if total > limit + limit / 10:
         yield f"exposure of {total}, the limit is {limit}"

@@ -6,6 +6,7 @@ from decimal import Decimal, localcontext
 import pytest
 
 from eventlog import failpoints
+from eventlog.errors import DatabaseAway
 from eventlog.memory import MemoryLog
 from oms.brokers.simulated import SimulatedBroker
 from oms.brokers.simulated.floor import Settings as BrokerSettings
@@ -207,3 +208,26 @@ def test_what_was_settled_while_it_was_held_back_is_no_reason_to_ask_as_of_befor
     account.quotes(LATE + SECOND, 20)
     assert account.broker.asked_as_of[-1] >= head > first
     assert not [one for one in account.broker.sent if isinstance(one, CancelOrder) and one.seq <= head]
+
+
+def test_an_input_is_kept_while_the_quote_before_it_cannot_be_stored() -> None:
+    """Given a quote that is newer than the log's, when its step finds the log away, then what came with it is stepped
+    later."""
+    account = Account()
+    time, log = account.time, account.log
+    account.feed(builders.quote("99.98", "100.01", at=OPEN + 4 * SECOND), OPEN + 4 * SECOND)
+    step, failed = time._step, []
+
+    def fails_once(stamped: Stamped) -> None:
+        step(stamped)
+        if not failed:
+            failed.append(type(stamped.event).__name__)
+            raise DatabaseAway
+
+    time._step = fails_once  # type: ignore[method-assign]
+    request = Stamped(event=builders.leave(), logical_time=time.now, source="strategy:tests", dedupe_key="2")
+    with pytest.raises(DatabaseAway):
+        time.submit(request)
+    assert failed == ["QuoteReported"]
+    time.flush()
+    assert [row.type for row in log.read(ACCOUNT)].count("ExitRequested") == 1
